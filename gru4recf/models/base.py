@@ -1,0 +1,145 @@
+"""What all networks share: embeddings, packed recurrence, tied output and RecBole's four methods.
+
+A variant adds its recurrent layers and says in `encode` how item and features become one vector per event:
+
+    scores = encode(events) @ item_embedding^T
+
+Conventions kept from RecBole 1.2.1 so that the same weights give the same numbers: GRUs without biases, dropout on
+item embeddings only, Xavier normal initialisation of embeddings and of the head, the output tied to the item
+embedding.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from gru4recf.data.features import Feature
+from gru4recf.errors import StudyError
+from gru4recf.losses import bpr, cross_entropy
+from gru4recf.models.features import FeatureEmbedding
+
+Interaction = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes and options a network is built with; every variant reads those it knows."""
+
+    n_items: int
+    embedding_size: int = 64
+    hidden_size: int = 128
+    n_layers: int = 1
+    dropout: float = 0.3
+    pooling: str = "mean"
+    fusion_weights: str = "learned"
+    loss: str = "cross_entropy"
+
+
+class Recurrent(nn.GRU):
+    """A GRU without biases over events in packed order, each session from a zero state.
+
+    `forward(inputs (n, D), batch_sizes (T,)) -> (n, H)`.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, n_layers: int):
+        super().__init__(input_size, hidden_size, n_layers, bias=False)
+
+    def forward(self, inputs: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
+        output, _ = super().forward(PackedSequence(inputs, batch_sizes))
+        return output.data
+
+
+class SessionNetwork(nn.Module, ABC):
+    """Base of the networks: items in, one vector per event out, scores by dot product with every item."""
+
+    uses_features: ClassVar[bool] = True
+
+    def __init__(self, sizes: Sizes, features: list[Feature]):
+        super().__init__()
+        if self.uses_features and not features:
+            raise StudyError(
+                f"{type(self).__name__} needs item features and the data set has none; add an .item file "
+                "with a feature column, or leave this variant out."
+            )
+        self.sizes = sizes
+        self.item_embedding = nn.Embedding(sizes.n_items, sizes.embedding_size, padding_idx=0)
+        self.dropout = nn.Dropout(sizes.dropout)
+        self.features = FeatureEmbedding(features, sizes.embedding_size, sizes.pooling) if self.uses_features else None
+        self.head = nn.Linear(self.build(), sizes.embedding_size)
+        self.apply(_initialise)
+
+    @abstractmethod
+    def build(self) -> int:
+        """Create the variant's own layers and return the width of what it feeds to the head."""
+
+    @abstractmethod
+    def fuse(self, items: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
+        """Return what the head reads: (n, width) for n events in packed order."""
+
+    def encode(self, items: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
+        """Return one vector (n, E) per event, from the events of its session up to it.
+
+        Args:
+            items: (n,) item indices in packed order.
+            batch_sizes: (T,) number of sessions at each step, never rising; on the CPU.
+        """
+        return self.head(self.fuse(items, batch_sizes))
+
+    def scores(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the scores (n, N) of all items, the padding column included."""
+        return vectors @ self.item_embedding.weight.T
+
+    def embed_items(self, items: torch.Tensor) -> torch.Tensor:
+        """Return item embeddings (n, E) after dropout."""
+        return self.dropout(self.item_embedding(items))
+
+    def recurrent(self, n_inputs: int) -> Recurrent:
+        """Create a GRU from `n_inputs` embeddings to the hidden size."""
+        return Recurrent(n_inputs * self.sizes.embedding_size, self.sizes.hidden_size, self.sizes.n_layers)
+
+    def forward(self, item_seq: torch.Tensor, item_seq_len: torch.Tensor) -> torch.Tensor:
+        """Return the vector (B, E) after the last event of each right-padded sequence.
+
+        Args:
+            item_seq: (B, L) item indices, 0 behind the end.
+            item_seq_len: (B,) lengths from 1 to L.
+        """
+        packed = pack_padded_sequence(item_seq, item_seq_len.cpu(), batch_first=True, enforce_sorted=False)
+        vectors = self.encode(packed.data, packed.batch_sizes)
+        padded, _ = pad_packed_sequence(packed._replace(data=vectors), batch_first=True)
+        return padded[torch.arange(len(item_seq_len)), item_seq_len - 1]
+
+    def calculate_loss(self, interaction: Interaction) -> torch.Tensor:
+        """Return the mean loss () of the targets `item_id`; bpr reads `neg_item_id` too."""
+        vectors = self._last_vectors(interaction)
+        if self.sizes.loss == "bpr":
+            positive, negative = (self._score_of(vectors, interaction[k]) for k in ("item_id", "neg_item_id"))
+            return bpr(positive, negative)
+        return cross_entropy(self.scores(vectors), interaction["item_id"])
+
+    def predict(self, interaction: Interaction) -> torch.Tensor:
+        """Return the score (B,) of each row's `item_id`."""
+        return self._score_of(self._last_vectors(interaction), interaction["item_id"])
+
+    def full_sort_predict(self, interaction: Interaction) -> torch.Tensor:
+        """Return the scores (B, N) of all items after each row's sequence."""
+        return self.scores(self._last_vectors(interaction))
+
+    def _last_vectors(self, interaction: Interaction) -> torch.Tensor:
+        return self(interaction["item_id_list"], interaction["item_length"])
+
+    def _score_of(self, vectors: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        return (vectors * self.item_embedding(items)).sum(dim=1)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Initialise as RecBole 1.2.1 does: Xavier normal, row 0 of every table too; GRUs keep torch's default."""
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag | nn.Linear):
+        nn.init.xavier_normal_(module.weight)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,114 @@
+"""The settings of one run, validated: every name, type and range is checked before any work begins."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gru4recf.errors import StudyError, unknown_name
+
+STRATEGIES = ("simultaneous",)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """What a run can be set to, the same for every variant; the defaults are those of the default study."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    train_fraction: float = Field(1.0, gt=0, le=1)
+    """Share of the training sessions that is used, the newest ones."""
+    min_support: int = Field(5, ge=1)
+    """Items with fewer training events are removed everywhere."""
+    max_length: int = Field(50, ge=1)
+    """Inputs read in one pass; longer sessions are cut into windows."""
+    features: str = ""
+    """Item features to use, separated by commas; all when empty."""
+    embedding_size: int = Field(64, ge=1)
+    """Width E of an item's and of each feature's embedding."""
+    hidden_size: int = Field(128, ge=1)
+    """Hidden units H of each GRU."""
+    n_layers: int = Field(1, ge=1)
+    """GRU layers."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of item embedding values set to zero while training."""
+    pooling: Literal["mean", "sum", "max"] = "mean"
+    """How the values of a list feature become one vector."""
+    fusion_weights: Literal["learned", "fixed"] = "learned"
+    """Whether weighted_sum learns its two weights or keeps one half each."""
+    learning_rate: float = Field(0.005, gt=0)
+    """Adam's step size."""
+    batch_size: int = Field(128, ge=1)
+    """Windows (sessions, or stretches of long ones) per step."""
+    n_epochs: int = Field(10, ge=1)
+    """Epochs at most."""
+    patience: int = Field(2, ge=1)
+    """Epochs without a better validation MRR@20 before training stops."""
+    order: Literal["shuffled", "by_time"] = "shuffled"
+    """Order of the batches in an epoch."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The chosen features; empty means all."""
+        return tuple(name.strip() for name in self.features.split(",") if name.strip())
+
+    def data_options(self) -> dict[str, Any]:
+        """What `data.split.split` takes."""
+        return self.model_dump(include={"min_support", "train_fraction"})
+
+    def network_options(self) -> dict[str, Any]:
+        """What `models.base.Sizes` takes besides the number of items."""
+        names = {"embedding_size", "hidden_size", "n_layers", "dropout", "pooling", "fusion_weights"}
+        return self.model_dump(include=names)
+
+    def training_options(self) -> dict[str, Any]:
+        """What `training.fit` takes."""
+        options = self.model_dump(include={"learning_rate", "batch_size", "n_epochs", "patience", "max_length"})
+        return {**options, "by_time": self.order == "by_time"}
+
+
+class RunSpec(BaseModel):
+    """One run: what is trained on what, with which seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field(min_length=1)
+    variant: str
+    strategy: str = "simultaneous"
+    seed: int = Field(0, ge=0, lt=2**63)
+    settings: Settings = Settings()
+
+
+def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
+    """Build `model` from `values`; every mistake becomes part of one readable sentence.
+
+    Args:
+        model: the pydantic class.
+        values: names and values from outside.
+        where: what the values are, for the sentence ("studies/default.yaml", "settings").
+
+    Raises:
+        StudyError: naming each wrong field, its value and what is allowed.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise StudyError(f"{where}: " + "; ".join(_sentence(model, e) for e in error.errors())) from None
+
+
+def run_from(parameters: Mapping[str, Any]) -> RunSpec:
+    """Build a run from a notebook's variables (`run_from(globals())`); other variables are ignored."""
+    settings = {name: parameters[name] for name in Settings.model_fields if name in parameters}
+    chosen = {name: parameters[name] for name in ("dataset", "variant", "strategy", "seed") if name in parameters}
+    return validated(RunSpec, {**chosen, "settings": validated(Settings, settings, "settings")}, "run")
+
+
+def _sentence(model: type[BaseModel], error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = model.model_fields if len(error["loc"]) == 1 else ()
+        return str(unknown_name("setting", error["loc"][-1], known)) if known else f"{place} is not a setting here"
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    return f"{place} is {error['input']!r}; {error['msg'][0].lower()}{error['msg'][1:]}"

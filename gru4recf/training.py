@@ -1,0 +1,216 @@
+"""Training: batches of whole sessions, Adam, early stopping, resume.
+
+An epoch shows every training session once; after it the network is ranked on validation. Training ends after
+`n_epochs`, or when validation MRR@20 has not improved for `patience` epochs; the best epoch's weights are restored.
+With a checkpoint, the state after each epoch is on disk, and a run that was killed continues from there to the
+same weights, bit for bit.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gru4recf.data.batches import Batch, batches
+from gru4recf.data.sessions import Sessions, cut_windows
+from gru4recf.errors import unknown_name
+from gru4recf.evaluation import rank_targets
+from gru4recf.files import atomic_path, sha256_of, write_text
+from gru4recf.losses import cross_entropy
+from gru4recf.metrics import summarise
+from gru4recf.settings import STRATEGIES
+
+SELECTED_ON = "validation MRR@20"
+
+
+@dataclass
+class Progress:
+    """Where training stands; all of it is tensors and numbers, so that it can be saved without pickled objects."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = -1.0
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs; a baseline's single row is epoch 0."""
+        return int(self.history[-1]["epoch"]) if self.history else 0
+
+
+def choose_device() -> tuple[torch.device, str]:
+    """Return the device to train on and the reason in a few words; `GRU4RECF_DEVICE` (such as cpu) decides if set."""
+    if wanted := os.environ.get("GRU4RECF_DEVICE"):
+        return torch.device(wanted), "GRU4RECF_DEVICE says so"
+    if torch.cuda.is_available():
+        return torch.device("cuda"), f"torch sees {torch.cuda.get_device_name()}"
+    built = "this torch was built without CUDA" if torch.version.cuda is None else "torch sees no CUDA device"
+    return torch.device("cpu"), built
+
+
+def seed_everything(seed: int) -> np.random.Generator:
+    """Seed torch (initialisation, dropout), ask for deterministic kernels, return the generator of the order."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+    return np.random.default_rng(seed)
+
+
+def fit(
+    network: nn.Module,
+    train: Sessions,
+    validation: Sessions,
+    generator: np.random.Generator,
+    *,
+    strategy: str = "simultaneous",
+    learning_rate: float,
+    batch_size: int,
+    n_epochs: int,
+    patience: int,
+    max_length: int,
+    by_time: bool = False,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> Progress:
+    """Train `network` in place, restore its best epoch and return the history.
+
+    Args:
+        network: a `SessionNetwork`; a baseline without parameters is ranked on validation and left as it is.
+        train: training sessions; every event after the first of each is a target.
+        validation: sessions that choose the epoch.
+        generator: decides the order of sessions; torch's own generator decides dropout.
+        strategy: which parameters a step trains; "simultaneous" trains all together.
+        learning_rate: Adam's.
+        batch_size: windows (sessions, or stretches of long ones) per step.
+        n_epochs: epochs at most.
+        patience: epochs without a better validation MRR@20 before stopping.
+        max_length: inputs per window.
+        by_time: keep batches in order of time instead of shuffling them.
+        checkpoint: file that holds the state after the last finished epoch; continued from when present.
+        on_epoch: called with each finished epoch's row of the history.
+    """
+    if strategy not in STRATEGIES:
+        raise unknown_name("strategy", strategy, STRATEGIES)
+    if not any(p.requires_grad for p in network.parameters()):
+        return Progress([{"epoch": 0, **_validate(network, validation, max_length)}])
+    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    windows = cut_windows(train, max_length)
+    progress = Progress()
+    if checkpoint is not None and checkpoint.exists():
+        progress = _load(checkpoint, network, optimiser, generator)
+    while progress.epoch < n_epochs and progress.epoch - progress.best_epoch < max(patience, 1):
+        wall, cpu = time.perf_counter(), time.process_time()
+        epoch_batches = batches(train, windows, batch_size, generator=generator, by_time=by_time)
+        loss = train_epoch(network, optimiser, epoch_batches)
+        trained = time.process_time()
+        row = {"epoch": progress.epoch + 1, "loss": loss, **_validate(network, validation, max_length)}
+        row |= {"train_cpu_seconds": trained - cpu, "seconds": time.perf_counter() - wall}
+        progress.history.append(row)
+        if row[SELECTED_ON] > progress.best_value:
+            progress.best_epoch, progress.best_value = progress.epoch, row[SELECTED_ON]
+            progress.best_weights = _copy(network.state_dict())
+        if checkpoint is not None:
+            _save(checkpoint, progress, network, optimiser, generator)
+        on_epoch(row)
+    network.load_state_dict(progress.best_weights)
+    return progress
+
+
+def print_epoch(row: dict[str, float]) -> None:
+    """Print one line about a finished epoch."""
+    print(
+        f"epoch {row['epoch']:3.0f}  loss {row['loss']:.4f}  validation Recall@20 {row['validation Recall@20']:.4f}"
+        f"  MRR@20 {row['validation MRR@20']:.4f}  {row['seconds']:.1f} s"
+    )
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of trained values."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete a checkpoint and its digest, once the results are saved."""
+    path.unlink(missing_ok=True)
+    _digest_path(path).unlink(missing_ok=True)
+
+
+def train_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, epoch_batches: Any) -> float:
+    """Take one step per batch and return the mean loss per event."""
+    network.train()
+    device = next(network.parameters()).device
+    total, n_events = 0.0, 0
+    for batch in epoch_batches:
+        loss = step_loss(network, batch, device)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        total += loss.item() * len(batch.items)
+        n_events += len(batch.items)
+    return total / n_events
+
+
+def step_loss(network: nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
+    """Return the mean loss () over all positions of a batch."""
+    vectors = network.encode(batch.items.to(device), batch.batch_sizes)
+    return cross_entropy(network.scores(vectors), batch.targets.to(device))
+
+
+def _validate(network: nn.Module, validation: Sessions, max_length: int) -> dict[str, float]:
+    metrics = summarise(rank_targets(network, validation, max_length=max_length).ranks)
+    return {f"validation {name}": value for name, value in metrics.items()}
+
+
+def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
+def _save(
+    path: Path, progress: Progress, network: nn.Module, optimiser: torch.optim.Optimizer, generator: np.random.Generator
+) -> None:
+    """Write the whole state, and its digest beside it, because torch does not notice a flipped bit."""
+    state = {
+        "progress": vars(progress),
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "torch_generator": torch.get_rng_state(),
+        "order_generator": _generator_state(generator),
+    }
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+        digest = sha256_of(temporary)
+    write_text(_digest_path(path), digest)
+
+
+def _load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, generator: np.random.Generator) -> Progress:
+    """Restore a state, or start anew when the file is not the one that was written."""
+    digest = _digest_path(path)
+    if not digest.exists() or digest.read_text() != sha256_of(path):
+        return Progress()
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    torch.set_rng_state(state["torch_generator"])
+    _restore_generator(generator, state["order_generator"])
+    return Progress(**state["progress"])
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _generator_state(generator: np.random.Generator) -> dict[str, Any]:
+    """Return PCG64's state with its 128-bit integers as text, which a weights-only file can hold."""
+    state = generator.bit_generator.state
+    return {**state, "state": {name: str(value) for name, value in state["state"].items()}}
+
+
+def _restore_generator(generator: np.random.Generator, state: dict[str, Any]) -> None:
+    numbers = {name: int(value) for name, value in state["state"].items()}
+    generator.bit_generator.state = {**state, "state": numbers}
