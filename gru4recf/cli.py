@@ -1,0 +1,149 @@
+"""The command line: `gru4recf run | study | status | data | doctor`.
+
+Heavy packages are imported inside the commands, so that `--help` answers at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gru4recf import __version__
+from gru4recf.errors import RunError, StudyError
+
+EXIT_CODES = """
+\b
+Exit codes: 0 done; 1 a run failed; 2 wrong usage or data (one sentence says what to change);
+3 a claim is not supported and --strict was given.
+"""
+
+
+class _Group(click.Group):
+    """Turns a `StudyError` into its sentence and exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StudyError as error:
+            click.echo(f"gru4recf: {error}", err=True)
+            sys.exit(1 if isinstance(error, RunError) else 2)
+
+
+@click.group(cls=_Group, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Do item features pay in session-based recommendation, and which way of fusing them is best?
+
+    \b
+    gru4recf study studies/default.yaml                   the whole answer, with a report
+    gru4recf study studies/default.yaml --dataset DIR     the same on your own data
+    gru4recf run --dataset eshop --variant weighted_sum   one training run
+    """
+
+
+def _assignments(values: Sequence[str]) -> dict[str, Any]:
+    """Read `key=value` settings; a value is read as JSON where it is JSON, as text otherwise."""
+    import json
+
+    settings = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals:
+            raise StudyError(f"--set {value}: write it as name=value, such as --set learning_rate=0.01.")
+        try:
+            settings[name] = json.loads(text)
+        except json.JSONDecodeError:
+            settings[name] = text
+    return settings
+
+
+@main.command(epilog=EXIT_CODES)
+@click.option("--dataset", required=True, help="Registered name, or a folder with NAME.inter and NAME.item.")
+@click.option("--variant", required=True, help="Architecture, such as parallel_concat.")
+@click.option("--strategy", default="simultaneous", show_default=True, help="Which parameters a step trains.")
+@click.option("--seed", default=0, show_default=True, help="Initialisation, dropout and order of sessions.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting; may be repeated.")
+@click.option("--out", default="", help="Folder for the run's files. [default: one of its own below runs/]")
+def run(dataset: str, variant: str, strategy: str, seed: int, settings: tuple[str, ...], out: str) -> None:
+    """Train one variant on one data set by executing notebooks/02-train.ipynb.
+
+    Leaves ranks.parquet, history.parquet, weights.safetensors, the executed notebook and, last, result.json in --out.
+    A run that was killed continues after its last finished epoch when it is called again. `gru4recf doctor` lists the
+    settings.
+    """
+    from gru4recf.commands import make_run
+
+    make_run(dataset, variant, strategy, seed, _assignments(settings), out, tell=click.echo)
+
+
+@main.command(epilog=EXIT_CODES)
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--dataset", "datasets", multiple=True, help="Use these instead of the study's; name or folder.")
+@click.option("--variants", help="Use these instead of the study's, separated by commas.")
+@click.option("--seeds", type=int, help="Number of seeds.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting for all runs; repeatable.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs at once. [default: number of cores]")
+@click.option("--profile", default="local", show_default=True, help="local, slurm, or a folder in workflow/profiles.")
+@click.option("--out", type=click.Path(path_type=Path), help="The study's folder. [default: reports/NAME]")
+@click.option("--strict", is_flag=True, help="Exit with 3 when a claim is not supported.")
+def study(
+    study: Path,
+    datasets: tuple[str, ...],
+    variants: str | None,
+    seeds: int | None,
+    settings: tuple[str, ...],
+    jobs: int | None,
+    profile: str,
+    out: Path | None,
+    strict: bool,
+) -> None:
+    """Run what is missing of STUDY (a YAML file), decide its claims, draw its figures and write its report.
+
+    A second call runs nothing again; after an interruption it continues. Leaves verdict.json, results.parquet, figures/
+    and report.html in --out.
+    """
+    from gru4recf.commands import make_study
+
+    chosen = {
+        "datasets": [{"name": name} for name in datasets] or None,
+        "variants": variants.split(",") if variants else None,
+        "seeds": seeds,
+    }
+    supported = make_study(study, chosen, _assignments(settings), jobs=jobs, profile=profile, out=out, tell=click.echo)
+    if strict and not supported:
+        sys.exit(3)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def status(folder: Path) -> None:
+    """Tell how far the study in FOLDER is: done, running, failed, left, estimated time."""
+    from gru4recf.commands import tell_status
+
+    tell_status(folder, tell=click.echo)
+
+
+@main.command()
+@click.argument("dataset", required=False)
+def data(dataset: str | None) -> None:
+    """List the registered data sets, or describe DATASET (a name or a folder): counts, features, split."""
+    from gru4recf.commands import describe_dataset, list_datasets
+
+    if dataset is None:
+        list_datasets(tell=click.echo)
+    else:
+        describe_dataset(dataset, tell=click.echo)
+
+
+@main.command()
+def doctor() -> None:
+    """Tell versions, the device and why, disk space, where data are looked for, and every setting with its default."""
+    from gru4recf.commands import tell_doctor
+
+    tell_doctor(tell=click.echo)
+
+
+if __name__ == "__main__":
+    main()

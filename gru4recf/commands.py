@@ -1,0 +1,198 @@
+"""What the commands do, free of the command line: `tell` is called with each line meant for the user."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gru4recf.errors import RunError, StudyError
+from gru4recf.files import read_json, write_text
+from gru4recf.results import ERROR_FILE, RUN_NOTEBOOK, RUNS, find_in_checkout, is_finished, run_folder, versions
+from gru4recf.settings import RunSpec, Settings, validated
+
+Tell = Callable[[str], None]
+START_SECONDS = 7  # a kernel, its imports and reading the data
+
+
+def make_run(
+    dataset: str, variant: str, strategy: str, seed: int, settings: dict[str, Any], out: str, *, tell: Tell
+) -> None:
+    """Make one run by executing the training notebook, unless it is finished already.
+
+    Raises:
+        StudyError: for wrong settings or data.
+        RunError: when the run failed; its sentence is kept in the folder as `error.txt`.
+    """
+    from gru4recf.models import VARIANTS
+    from gru4recf.notebooks import run_notebook
+    from gru4recf.study import check_name
+
+    check_name("variant", variant, VARIANTS)
+    chosen = validated(Settings, settings, "--set")
+    names = {"dataset": _absolute(dataset), "variant": variant, "strategy": strategy, "seed": seed}
+    spec = validated(RunSpec, {**names, "settings": chosen}, "run")
+    folder = Path(out).resolve() if out else run_folder(spec, _data_digest(spec.dataset))
+    if is_finished(folder):
+        tell(f"{folder}: finished before; delete the folder to run it again.")
+        return
+    parameters = {**names, **chosen.model_dump(), "out": str(folder)}
+    try:
+        run_notebook(find_in_checkout("notebooks", RUN_NOTEBOOK), folder / RUN_NOTEBOOK, parameters)
+    except StudyError as error:
+        write_text(folder / ERROR_FILE, f"{error}\n")
+        raise
+    (folder / ERROR_FILE).unlink(missing_ok=True)
+    metrics = read_json(folder / "result.json")["metrics"]
+    tell(f"{folder}: Recall@20 {metrics['Recall@20']:.4f}, MRR@20 {metrics['MRR@20']:.4f}")
+
+
+def make_study(
+    path: Path,
+    overrides: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    jobs: int | None,
+    profile: str,
+    out: Path | None,
+    tell: Tell,
+) -> bool:
+    """Bring a study up to date and return whether all its claims are supported.
+
+    Raises:
+        StudyError: for a wrong study, settings or data.
+        RunError: when runs failed; verdict and report are made from the others first.
+    """
+    from gru4recf.evidence import collect
+    from gru4recf.grid import run_missing
+    from gru4recf.report import is_current, make_report
+    from gru4recf.study import failed, finished, make_plan, read_study, write_plan
+
+    if overrides.get("datasets"):
+        overrides["datasets"] = [{"name": _absolute(entry["name"])} for entry in overrides["datasets"]]
+    study = read_study(path, settings, **overrides)
+    folder = out if out else find_in_checkout("reports") / study.name
+    plan = make_plan(study, folder, RUNS)
+    write_plan(plan, folder)
+    for label, reason in plan.unavailable.items():
+        tell(f"{label} is left out: {reason}")
+    n_done = len(finished(plan, folder))
+    if n_done < len(plan.runs):
+        tell(f"{study.name}: {len(plan.runs) - n_done} of {len(plan.runs)} runs to make.")
+        run_missing(plan, folder, jobs=jobs or os.cpu_count() or 1, profile=profile, tell=tell)
+    if not finished(plan, folder):
+        raise RunError(f"No run of {study.name} finished. {_first_errors(failed(plan, folder))}")
+    if not is_current(plan, folder):
+        tell("All runs are there: comparing, drawing figures, writing the report.")
+        collect(plan, folder)
+        make_report(plan, folder)
+    verdict = read_json(folder / "verdict.json")
+    for claim in verdict["overall"].values():
+        for dataset in claim["datasets"].values():
+            tell(dataset["sentence"])
+    tell(f"Report: {os.path.relpath(folder / 'report.html')}")
+    n_failed = len(plan.runs) - len(finished(plan, folder))
+    if n_failed:
+        raise RunError(f"{n_failed} runs failed, the others are reported. {_first_errors(failed(plan, folder))}")
+    return all(
+        dataset["verdict"] == "supported"
+        for claim in verdict["overall"].values()
+        for dataset in claim["datasets"].values()
+    )
+
+
+def tell_status(folder: Path, *, tell: Tell) -> None:
+    """Tell how far a study is, and what failed."""
+    from gru4recf.grid import duration
+    from gru4recf.study import failed, finished, is_running, read_plan
+
+    plan = read_plan(folder)
+    done = finished(plan, folder)
+    running = [run for run in plan.runs if run not in done and is_running(plan.folder_of(run, folder))]
+    errors = failed(plan, folder)
+    seconds = [read_json(plan.folder_of(r, folder) / "result.json")["train_seconds"] for r in done]
+    n_left = len(plan.runs) - len(done)
+    tell(
+        f"{plan.study['name']}: {len(done)} of {len(plan.runs)} runs done, {len(running)} running, "
+        f"{len(errors)} failed, {n_left} left."
+    )
+    if n_left and done:
+        each = sum(seconds) / len(done) + START_SECONDS
+        tell(f"About {duration(n_left * each / (os.cpu_count() or 1))} left with one run per core.")
+    for name, error in errors.items():
+        tell(f"failed: {name}: {error}")
+    for label, reason in plan.unavailable.items():
+        tell(f"not available: {label}: {reason}")
+
+
+def list_datasets(*, tell: Tell) -> None:
+    """Tell the registered data sets and whether each can be had without a download."""
+    from gru4recf.data.registry import datasheet, names
+
+    for name in names():
+        sheet = datasheet(name)
+        counts = sheet.counts
+        size = (
+            f"{counts.sessions:,} {sheet.sequences}, {counts.events:,} events, {counts.items:,} items"
+            if counts
+            else "generated"
+        )
+        tell(f"{name:15s} {sheet.title}: {size}. {sheet.licence}.")
+    tell("`gru4recf data NAME` fetches one and describes it; a folder with NAME.inter and NAME.item works too.")
+
+
+def describe_dataset(name: str, *, tell: Tell) -> None:
+    """Tell what a data set holds, how it is split, and what was dropped."""
+    from gru4recf.data.registry import open_dataset
+    from gru4recf.data.split import split
+
+    dataset = open_dataset(name, progress=True)
+    lengths = dataset.events.groupby("session").size()
+    tell(
+        f"{dataset.name}: {len(lengths):,} {dataset.sequences}, {len(dataset.events):,} events, "
+        f"{dataset.events['item'].nunique():,} items; events per session: median {lengths.median():.0f}, "
+        f"longest {lengths.max()}."
+    )
+    for feature, kind in dataset.kinds.items():
+        known = dataset.items[feature].map(lambda v: v is not None and v == v and v != []).mean()
+        tell(f"feature {feature} ({kind}): known for {known:.1%} of the items.")
+    for reason, count in dataset.dropped.items():
+        tell(f"dropped while reading, {reason}: {count:,}")
+    for what, count in split(dataset).counts.items():
+        tell(f"{what}: {count:,}")
+    tell(f"digest: {dataset.digest}")
+
+
+def tell_doctor(*, tell: Tell) -> None:
+    """Tell versions, device, disk space, data folders and settings."""
+    from gru4recf.data.cache import cache_folder, data_folder
+    from gru4recf.training import choose_device
+
+    for name, version in versions().items():
+        tell(f"{name} {version}")
+    device, reason = choose_device()
+    tell(f"device: {device} ({reason}); {os.cpu_count()} cores")
+    tell(f"data: GRU4RECF_DATA is {data_folder() or 'not set'}; cache {cache_folder()}")
+    tell(f"runs: {RUNS}; {shutil.disk_usage(RUNS.parent).free / 1e9:.0f} GB free (a default study needs 0.1 GB)")
+    tell("settings (--set name=value):")
+    for name, default in Settings().model_dump().items():
+        tell(f"  {name} = {default!r}")
+
+
+def _absolute(dataset: str) -> str:
+    """Return a folder's absolute path, because a run may start elsewhere; a registered name stays as it is."""
+    from gru4recf.data.registry import names
+
+    return dataset if dataset in names() or not Path(dataset).exists() else str(Path(dataset).resolve())
+
+
+def _data_digest(dataset: str) -> str:
+    from gru4recf.data.registry import open_dataset
+
+    return open_dataset(dataset, progress=True).digest
+
+
+def _first_errors(errors: dict[str, str], n: int = 3) -> str:
+    told = "; ".join(f"{name}: {error}" for name, error in list(errors.items())[:n])
+    more = f"; and {len(errors) - n} more" if len(errors) > n else ""
+    return f"{told}{more}."

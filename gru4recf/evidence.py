@@ -1,0 +1,135 @@
+"""A study's evidence: the small files that its verdict, figures and report are made from.
+
+    ranks/DATASET.parquet   one row per test event: session, position, target, support, session_length, and one column
+                            of ranks per run, named VARIANT/STRATEGY/SEED
+    results.parquet         one row per run and metric
+    history.parquet         one row per run and epoch
+    datasets.json           per data set: counts, digests, settings; and the data sets that could not be had
+
+Timings stay out, so that the same seeds and versions give the same bytes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gru4recf.errors import RunError, StudyError
+from gru4recf.files import read_json, write_json, write_parquet
+from gru4recf.results import load_run
+from gru4recf.study import Plan, PlannedRun, finished
+
+EVENT_COLUMNS = ["session", "position", "target", "support", "session_length"]
+TIMINGS = ["seconds", "train_cpu_seconds"]
+RUN_COLUMNS = ["dataset", "variant", "strategy", "seed"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything below a study's folder that figures and verdict need; see the module."""
+
+    study: dict[str, Any]
+    results: pd.DataFrame
+    history: pd.DataFrame
+    datasets: dict[str, Any]
+    ranks: dict[str, pd.DataFrame]
+
+    @property
+    def variants(self) -> list[str]:
+        """Variants with results, in the study's order."""
+        present = set(self.results["variant"])
+        return [variant for variant in self.study["variants"] if variant in present]
+
+
+def collect(plan: Plan, folder: Path) -> None:
+    """Gather the finished runs of a plan into evidence files in `folder`.
+
+    Raises:
+        RunError: when a run's files are not the ones it wrote, or runs of a data set rank different events.
+    """
+    runs = finished(plan, folder)
+    records = {run.folder: load_run(plan.folder_of(run, folder)) for run in runs}
+    write_parquet(folder / "results.parquet", pd.concat([_result_rows(r, records[r.folder]) for r in runs]))
+    history = [_with_names(pd.read_parquet(plan.folder_of(r, folder) / "history.parquet"), r) for r in runs]
+    write_parquet(folder / "history.parquet", pd.concat(history).drop(columns=TIMINGS, errors="ignore"))
+    described = {}
+    for label in dict.fromkeys(run.dataset for run in runs):
+        own = [run for run in runs if run.dataset == label]
+        write_parquet(folder / "ranks" / f"{label}.parquet", _rank_columns(plan, own, folder))
+        described[label] = _describe(records[own[0].folder])
+    write_json(folder / "datasets.json", {"available": described, "unavailable": plan.unavailable})
+
+
+def load_evidence(folder: Path) -> Evidence:
+    """Read the evidence of a study's folder.
+
+    Raises:
+        StudyError: when it holds none.
+    """
+    folder = Path(folder)
+    if not (folder / "results.parquet").is_file():
+        raise StudyError(f"{folder}: no results.parquet; run `gru4recf study` with --out {folder} first.")
+    datasets = read_json(folder / "datasets.json")
+    return Evidence(
+        study=read_json(folder / "plan.json")["study"],
+        results=pd.read_parquet(folder / "results.parquet"),
+        history=pd.read_parquet(folder / "history.parquet"),
+        datasets=datasets,
+        ranks={label: pd.read_parquet(folder / "ranks" / f"{label}.parquet") for label in datasets["available"]},
+    )
+
+
+def rank_matrix(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneous") -> np.ndarray:
+    """Return the ranks (n_seeds, n_events) of one variant; rows in order of the seed.
+
+    Raises:
+        StudyError: when the data set has no run of it.
+    """
+    prefix = f"{variant}/{strategy}/"
+    columns = sorted((c for c in ranks.columns if c.startswith(prefix)), key=lambda c: int(c.rsplit("/", 1)[1]))
+    if not columns:
+        raise StudyError(f"No finished run of {variant} with {strategy} training; run the study again to make it.")
+    return ranks[columns].to_numpy(np.float32).T
+
+
+def _with_names(frame: pd.DataFrame, run: PlannedRun) -> pd.DataFrame:
+    return frame.assign(dataset=run.dataset, variant=run.variant, strategy=run.strategy, seed=run.seed)
+
+
+def _result_rows(run: PlannedRun, record: dict[str, Any]) -> pd.DataFrame:
+    """Return one row per metric, of all ranked targets and of all targets with unseen items as misses."""
+    rows = [(name, value, "ranked") for name, value in record["metrics"].items()]
+    rows += [(name, value, "all") for name, value in record["metrics_all_targets"].items()]
+    frame = _with_names(pd.DataFrame(rows, columns=["metric", "value", "targets"]), run)
+    facts = {name: record[name] for name in ("n_events", "n_parameters", "epochs", "best_epoch")}
+    n_epochs, n_train = record["settings"]["n_epochs"], record["counts"]["train targets"]
+    return frame.assign(**facts, n_train_events=n_train, at_epoch_limit=record["epochs"] >= n_epochs)
+
+
+def _rank_columns(plan: Plan, runs: list[PlannedRun], folder: Path) -> pd.DataFrame:
+    """Return the test events of one data set with a column of ranks per run."""
+    frames = [pd.read_parquet(plan.folder_of(run, folder) / "ranks.parquet") for run in runs]
+    events = frames[0][EVENT_COLUMNS]
+    columns = {}
+    for run, frame in zip(runs, frames, strict=True):
+        if not frame[EVENT_COLUMNS].equals(events):
+            raise RunError(
+                f"{run.folder}: its test events differ from those of {runs[0].folder}; the two come from "
+                "different splits and cannot be compared. Delete both folders and run again."
+            )
+        columns[f"{run.variant}/{run.strategy}/{run.seed}"] = frame["rank"]
+    return pd.concat([events, pd.DataFrame(columns)], axis=1)
+
+
+def _describe(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a report says of a data set, taken from one of its runs."""
+    return {name: record[name] for name in ("dataset", "counts", "data_sha256", "code_sha256", "settings", "versions")}
+
+
+def slice_by_support(ranks: pd.DataFrame, n_slices: int = 5) -> pd.DataFrame:
+    """Return the events with a column `slice`: 0 for the rarest fifth of the target items by training count, to 4."""
+    items = ranks[["target", "support"]].drop_duplicates("target").sort_values(["support", "target"])
+    slices = pd.Series(np.arange(len(items)) * n_slices // len(items), index=items["target"])
+    return ranks.assign(slice=slices[ranks["target"]].to_numpy())
