@@ -1,9 +1,10 @@
 """Generated sessions with known structure: how much the features tell about the next item is a dial.
 
-Each item belongs to one of `n_groups` hidden groups. The next item is drawn, with probability `telling`, from
-the group that follows the current item's group (a fixed random permutation, so features predict it), otherwise
-from the item's own fixed successors, which only its identity predicts. The feature `group` names the hidden
-group; `noise` is a feature that tells nothing.
+Each item belongs to one of `n_groups` hidden groups. A step is a jump to any item (`JUMPS` of them, which nobody can
+predict), or, with probability `telling`, goes to a popular member of the group that follows the current item's group,
+or else to the current item's one fixed successor. The group of a rare item is in its feature `group` and hardly in
+its few events, so features pay as much as steps follow groups; a successor is known from the item's identity alone.
+The feature `noise` tells nothing.
 """
 
 import hashlib
@@ -13,6 +14,9 @@ import pandas as pd
 
 from gru4recf.data.dataset import Dataset
 from gru4recf.errors import StudyError
+
+JUMPS = 0.3
+SKEW = 4
 
 
 def make_synthetic(
@@ -77,21 +81,19 @@ def _walk(
     n_steps: int,
 ) -> np.ndarray:
     """Return (n_sessions, n_steps) item indices; all sessions take each step together."""
-    n_items, n_groups = len(group_of), len(next_group)
-    members = [np.flatnonzero(group_of == g) for g in range(n_groups)]
-    successors = generator.integers(n_items, size=(n_items, 3))
-    walks = np.empty((n_sessions, n_steps), dtype=np.int64)
-    walks[:, 0] = generator.integers(n_items, size=n_sessions)
+    n_items = len(group_of)
+    members = np.argsort(group_of, kind="stable")
+    sizes = np.bincount(group_of)
+    first = np.cumsum(sizes) - sizes
+    successors = generator.integers(n_items, size=n_items)
+    walks = generator.integers(n_items, size=(n_sessions, n_steps))
+    jumps = generator.random((n_sessions, n_steps)) < JUMPS
+    follows_group = generator.random((n_sessions, n_steps)) < telling
+    skew = generator.random((n_sessions, n_steps)) ** SKEW  # small numbers are frequent: popular members come first
     for t in range(1, n_steps):
         current = walks[:, t - 1]
-        by_identity = successors[current, generator.integers(3, size=n_sessions)]
-        by_group = _member(members, next_group[group_of[current]], generator.random(n_sessions))
-        walks[:, t] = np.where(generator.random(n_sessions) < telling, by_group, by_identity)
+        group = next_group[group_of[current]]
+        by_group = members[first[group] + (skew[:, t] * sizes[group]).astype(np.int64)]
+        drawn = np.where(follows_group[:, t], by_group, successors[current])
+        walks[:, t] = np.where(jumps[:, t], walks[:, t], drawn)
     return walks
-
-
-def _member(members: list[np.ndarray], group: np.ndarray, pick: np.ndarray) -> np.ndarray:
-    """Return one member of each group; `pick` in [0, 1) chooses which."""
-    sizes = np.array([len(m) for m in members])
-    first = np.cumsum(sizes) - sizes
-    return np.concatenate(members)[first[group] + (pick * sizes[group]).astype(np.int64)]
