@@ -99,10 +99,13 @@ def _with_names(frame: pd.DataFrame, run: PlannedRun) -> pd.DataFrame:
 
 
 def _result_rows(run: PlannedRun, record: dict[str, Any]) -> pd.DataFrame:
-    """Return one row per metric, of all ranked targets and of all targets with unseen items as misses."""
-    rows = [(name, value, "ranked") for name, value in record["metrics"].items()]
-    rows += [(name, value, "all") for name, value in record["metrics_all_targets"].items()]
-    frame = _with_names(pd.DataFrame(rows, columns=["metric", "value", "targets"]), run)
+    """Return one row per metric: over ranked targets, with unseen items as misses, and on validation."""
+    values = {
+        "value": record["metrics"],
+        "value_all_targets": record["metrics_all_targets"],
+        "validation": record["metrics_validation"],
+    }
+    frame = _with_names(pd.DataFrame(values).rename_axis("metric").reset_index(), run)
     facts = {name: record[name] for name in ("n_events", "n_parameters", "epochs", "best_epoch")}
     n_epochs, n_train = record["settings"]["n_epochs"], record["counts"]["train targets"]
     return frame.assign(**facts, n_train_events=n_train, at_epoch_limit=record["epochs"] >= n_epochs)

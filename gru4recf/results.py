@@ -131,6 +131,7 @@ def describe_run(
         **run.model_dump(),
         "metrics": metrics,
         "metrics_all_targets": {name: value * ranked / (ranked + unranked) for name, value in metrics.items()},
+        "metrics_validation": progress.validation_metrics,
         "n_parameters": n_parameters,
         "n_events": ranked,
         "epochs": progress.epoch,

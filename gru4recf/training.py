@@ -44,6 +44,13 @@ class Progress:
         return int(self.history[-1]["epoch"]) if self.history else 0
 
 
+    @property
+    def validation_metrics(self) -> dict[str, float]:
+        """The restored epoch's metrics on validation, without the word validation in their names."""
+        row = self.history[max(self.best_epoch, 1) - 1]
+        return {name.removeprefix("validation "): row[name] for name in row if name.startswith("validation ")}
+
+
 def choose_device() -> tuple[torch.device, str]:
     """Return the device to train on and the reason in a few words; `GRU4RECF_DEVICE` (such as cpu) decides if set."""
     if wanted := os.environ.get("GRU4RECF_DEVICE"):
