@@ -1,0 +1,215 @@
+"""From the ranks of every variant to verdicts: the decision rule of the protocol, as `verdict.json` holds it.
+
+A claim says that one variant is better than its rivals. On one data set every rival and every metric is one contrast:
+
+* supported: its Holm-corrected interval lies above zero;
+* refuted: it lies below zero;
+* equivalent: neither, and its 95% interval of the relative difference lies within the smallest effect of interest;
+* inconclusive: anything else.
+
+The claim is, in this order, supported where all contrasts are; refuted where some contrast is; equivalent where all
+relative intervals lie within the smallest effect; else inconclusive. A supported contrast may lie within the smallest
+effect too: it stays supported and is called negligible, and so is the claim when one of the contrasts it needs is
+negligible, or when every contrast that refutes it is.
+
+Holm's family is all contrasts of all claims, metrics and data sets. The same contrast under two claims counts once;
+a contrast and its reverse count as two. Data sets are counted, never pooled.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gru4recf.claims import Claim, DatasetRanks, best_of
+from gru4recf.errors import StudyError
+from gru4recf.metrics import PRIMARY, per_event
+from gru4recf.statistics import Contrast, bootstrap, holm, holm_levels, interval, p_value, session_sums
+from gru4recf.wording import claim_sentence, count_sentence, single_seed_note
+
+VERDICTS = ("supported", "refuted", "equivalent", "inconclusive")
+Pair = tuple[str, str, str, str]  # data set, better, worse, metric
+
+
+def compare(
+    evidence: Sequence[DatasetRanks],
+    claims: Sequence[Claim],
+    *,
+    metrics: Sequence[str] = PRIMARY,
+    n_draws: int = 10_000,
+    seed: int = 0,
+    alpha: float = 0.05,
+    smallest_effect: float = 0.02,
+) -> dict:
+    """Test every claim on every data set; return the content of `verdict.json` save the study's name.
+
+    The same seed gives the same numbers, and another data set changes nothing in the first but Holm's correction. Only
+    where a family is too large for its smallest level to be reached with `n_draws` (250 contrasts with 10,000), more
+    are drawn; the number stands under "settings".
+
+    Raises:
+        StudyError: for a variant without ranks, a name listed twice, and a metric that is zero for a rival.
+    """
+    _check(evidence, claims, metrics)
+    better = {(claim.name, data.dataset): best_of(claim.better, data) for claim in claims for data in evidence}
+    listed = [
+        (claim, (data.dataset, better[claim.name, data.dataset], worse, metric))
+        for claim in claims
+        for data in evidence
+        for worse in dict.fromkeys(claim.worse)
+        for metric in metrics
+    ]
+    family = list(dict.fromkeys(pair for _, pair in listed))
+    n_draws = max(n_draws, int(np.ceil(2 * len(family) / alpha)))
+    contrasts: dict[Pair, Contrast] = {}
+    for data in evidence:
+        contrasts |= _contrasts(data, [pair for pair in family if pair[0] == data.dataset], n_draws, seed)
+    tests = _tests(contrasts, family, {data.dataset: data for data in evidence}, alpha, smallest_effect)
+    rows = [{"claim": claim.name, **tests[pair]} for claim, pair in listed]
+    settings = {"n_draws": n_draws, "seed": seed, "alpha": alpha, "smallest_effect": smallest_effect}
+    return {
+        "settings": settings | {"family": len(family), "metrics": list(metrics)},
+        "claims": rows,
+        "overall": {
+            claim.name: _overall(claim, [row for row in rows if row["claim"] == claim.name]) for claim in claims
+        },
+    }
+
+
+def judge(low: float, high: float, *, within: bool) -> str:
+    """Return the verdict on one contrast: its Holm-corrected interval, and is it `within` the smallest effect?"""
+    if low > 0:
+        return "supported"
+    if high < 0:
+        return "refuted"
+    return "equivalent" if within else "inconclusive"
+
+
+def decide(verdicts: Sequence[str], within: Sequence[bool]) -> tuple[str, bool, list[int]]:
+    """Return the verdict on a claim on one data set, whether it is negligible, and the contrasts that decided it."""
+    every = list(range(len(verdicts)))
+    if all(verdict == "supported" for verdict in verdicts):
+        return "supported", any(within), every
+    refuting = [i for i in every if verdicts[i] == "refuted"]
+    if refuting:
+        return "refuted", all(within[i] for i in refuting), refuting
+    if all(within):
+        return "equivalent", False, every
+    return "inconclusive", False, [i for i in every if verdicts[i] != "supported"]
+
+
+def _check(evidence: Sequence[DatasetRanks], claims: Sequence[Claim], metrics: Sequence[str]) -> None:
+    """Check what concerns more than one claim or data set: names that are taken, variants that were not run."""
+    if not claims or not evidence or not metrics:
+        raise StudyError("There is nothing to compare; give a claim, a data set with finished runs, and a metric.")
+    for kind, names in (("claim", [claim.name for claim in claims]), ("data set", [data.dataset for data in evidence])):
+        name, count = Counter(names).most_common(1)[0]
+        if count > 1:
+            raise StudyError(f"The {kind} {name!r} is listed {count} times; list each {kind} once.")
+    for data in evidence:
+        for claim in claims:
+            for variant in (*claim.better, *claim.worse):
+                if variant not in data.ranks:
+                    raise StudyError(
+                        f"{data.dataset}: the claim {claim.name!r} needs ranks of {variant}, and there are none; run "
+                        f"it there or take it out of the claim. Run so far: {', '.join(sorted(data.ranks))}."
+                    )
+
+
+def _contrasts(data: DatasetRanks, pairs: Sequence[Pair], n_draws: int, seed: int) -> dict[Pair, Contrast]:
+    """Bootstrap all contrasts of one data set with one resampling."""
+    keys = [((better, metric), (worse, metric)) for _, better, worse, metric in pairs]
+    sums = {
+        (variant, metric): session_sums(per_event(metric, data.ranks[variant]), data.codes)
+        for variant, metric in dict.fromkeys(key for pair in keys for key in pair)
+    }
+    for _, (worse, metric) in keys:
+        if not sums[worse, metric].any():
+            raise StudyError(
+                f"{data.dataset}: {worse} has {metric} = 0 on every test event, so no relative difference to it "
+                "exists; train it longer or take it out of the claim."
+            )
+    rng = np.random.default_rng([seed, zlib.crc32(data.dataset.encode())])
+    found = bootstrap(sums, np.bincount(data.codes), keys, n_draws=n_draws, rng=rng)
+    return {pair: found[key] for pair, key in zip(pairs, keys, strict=True)}
+
+
+def _tests(
+    contrasts: Mapping[Pair, Contrast],
+    family: Sequence[Pair],
+    evidence: Mapping[str, DatasetRanks],
+    alpha: float,
+    smallest_effect: float,
+) -> dict[Pair, dict]:
+    """Return the row of each contrast, without the claim, corrected for the whole family."""
+    p_values = np.array([p_value(contrasts[pair].draws) for pair in family])
+    corrected = zip(family, p_values, holm(p_values), holm_levels(p_values, alpha), strict=True)
+    return {
+        pair: _row(pair, contrasts[pair], evidence[pair[0]], alpha, float(level), smallest_effect)
+        | {"p_value": float(p), "p_holm": float(p_holm)}
+        for pair, p, p_holm, level in corrected
+    }
+
+
+def _row(
+    pair: Pair, contrast: Contrast, data: DatasetRanks, alpha: float, level: float, smallest_effect: float
+) -> dict[str, object]:
+    dataset, better, worse, metric = pair
+    low, high = interval(contrast.draws, alpha)
+    holm_low, holm_high = interval(contrast.draws, level)
+    relative_low, relative_high = interval(contrast.relative_draws, alpha)
+    if not np.isfinite([relative_low, relative_high]).all():
+        raise StudyError(
+            f"{dataset}: {worse} has so few hits that {metric} is zero in many resamples, and no relative difference "
+            "to it can be bounded; make the test part longer, train it longer or take it out of the claim."
+        )
+    within = -smallest_effect <= relative_low and relative_high <= smallest_effect
+    verdict = judge(holm_low, holm_high, within=within)
+    n_better, n_worse = len(data.ranks[better]), len(data.ranks[worse])
+    return {
+        "dataset": dataset,
+        "metric": metric,
+        "better": better,
+        "worse": worse,
+        "value_better": contrast.value_better,
+        "value_worse": contrast.value_worse,
+        "seed_sd_better": contrast.seed_sd_better,
+        "seed_sd_worse": contrast.seed_sd_worse,
+        "difference": contrast.difference,
+        "ci_low": low,
+        "ci_high": high,
+        "ci_holm_low": holm_low,
+        "ci_holm_high": holm_high,
+        "relative": contrast.relative,
+        "relative_low": relative_low,
+        "relative_high": relative_high,
+        "n_sessions": data.n_sessions,
+        "n_events": len(data.sessions),
+        "n_seeds": min(n_better, n_worse),
+        "n_seeds_better": n_better,
+        "n_seeds_worse": n_worse,
+        "note": single_seed_note({better: n_better, worse: n_worse}),
+        "within": within,
+        "negligible": within and verdict in ("supported", "refuted"),
+        "verdict": verdict,
+    }
+
+
+def _overall(claim: Claim, rows: Sequence[dict]) -> dict:
+    """Return the verdict on a claim per data set, and their count."""
+    datasets = {}
+    for name in dict.fromkeys(row["dataset"] for row in rows):
+        mine = [row for row in rows if row["dataset"] == name]
+        verdict, negligible, deciding = decide([row["verdict"] for row in mine], [row["within"] for row in mine])
+        decided_by = [mine[i] for i in deciding]
+        datasets[name] = {
+            "verdict": verdict,
+            "negligible": negligible,
+            "better": mine[0]["better"],
+            "decided_by": [{"worse": row["worse"], "metric": row["metric"]} for row in decided_by],
+            "sentence": claim_sentence(verdict, negligible, decided_by, len(mine)),
+        }
+    found = {name: entry["verdict"] for name, entry in datasets.items()}
+    counts = {verdict: sum(value == verdict for value in found.values()) for verdict in VERDICTS}
+    return {"text": claim.text, "datasets": datasets, "counts": counts, "sentence": count_sentence(claim.name, found)}

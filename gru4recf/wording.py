@@ -1,0 +1,63 @@
+"""Turn rows of `verdict.json` into sentences, so that no number in a text is typed by hand."""
+
+from collections.abc import Mapping, Sequence
+
+SCOPE = {
+    "supported": "on {deciding} of {all} contrasts, the weakest shown",
+    "refuted": "by {deciding} of {all} contrasts, the strongest shown",
+    "equivalent": "on {deciding} of {all} contrasts, the lowest shown",
+    "inconclusive": "as {deciding} of {all} contrasts fall short, the lowest shown",
+}
+
+
+def percent(value: float) -> str:
+    """Return a signed percentage with one decimal: 0.0083 reads +0.8%, and what rounds to zero has no minus sign."""
+    return f"{round(100 * value, 1) + 0.0:+.1f}%"
+
+
+def probability(value: float) -> str:
+    """Return a p-value with two significant digits and no leading zero, "< .001" below that."""
+    return "< .001" if value < 0.001 else f"{value:.2g}".removeprefix("0")
+
+
+def contrast_sentence(row: Mapping) -> str:
+    """Return effect, 95% interval, p-value, correction and sizes of one row, without the verdict."""
+    p = probability(row["p_value"])
+    return (
+        f"{row['dataset']}: {row['better']} against {row['worse']}, {row['metric']} {percent(row['relative'])} "
+        f"[{percent(row['relative_low'])}, {percent(row['relative_high'])}], p {p if p[0] == '<' else '= ' + p} "
+        f"(Holm {probability(row['p_holm'])}), {row['n_sessions']:,} sessions, "
+        f"{_seeds(row['n_seeds_better'], row['n_seeds_worse'])}"
+    )
+
+
+def claim_sentence(verdict: str, negligible: bool, deciding: Sequence[Mapping], n_contrasts: int) -> str:
+    """Return the verdict on a claim on one data set, with the numbers of one contrast that decided it."""
+    shown = min(deciding, key=lambda row: row["relative_high" if verdict == "refuted" else "relative_low"])
+    scope = " " + SCOPE[verdict].format(deciding=len(deciding), all=n_contrasts) if n_contrasts > 1 else ""
+    return f"{contrast_sentence(shown)}: {verdict}{' but negligible' if negligible else ''}{scope}."
+
+
+def count_sentence(claim: str, verdicts: Mapping[str, str]) -> str:
+    """Return on how many data sets a claim came out how, and on which."""
+    parts = []
+    for verdict in dict.fromkeys(verdicts.values()):
+        names = [name for name, found in verdicts.items() if found == verdict]
+        parts.append(f"{verdict} on {len(names)} ({', '.join(names)})")
+    return f"{claim}: of {len(verdicts)} data set{'s' * (len(verdicts) != 1)}, {'; '.join(parts)}."
+
+
+def single_seed_note(n_seeds: Mapping[str, int]) -> str:
+    """Return what an interval leaves out where a variant has one seed, else nothing."""
+    single = [variant for variant, count in n_seeds.items() if count == 1]
+    if not single:
+        return ""
+    return (
+        f"n_seeds=1 for {' and '.join(single)}: the interval holds the variation between sessions, not between seeds."
+    )
+
+
+def _seeds(better: int, worse: int) -> str:
+    if better != worse:
+        return f"{better} and {worse} seeds"
+    return "1 seed (sessions only)" if better == 1 else f"{better} seeds"
