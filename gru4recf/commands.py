@@ -9,7 +9,7 @@ from typing import Any
 from gru4recf.errors import RunError, StudyError
 from gru4recf.files import read_json, write_text
 from gru4recf.results import ERROR_FILE, RUN_NOTEBOOK, RUNS, find_in_checkout, is_finished, run_folder, versions
-from gru4recf.settings import RunSpec, Settings, validated
+from gru4recf.settings import STRATEGIES, RunSpec, Settings, validated
 
 Tell = Callable[[str], None]
 START_SECONDS = 7  # a kernel, its imports and reading the data
@@ -26,13 +26,14 @@ def make_run(
     """
     from gru4recf.models import VARIANTS
     from gru4recf.notebooks import run_notebook
-    from gru4recf.study import check_name
+    from gru4recf.study import check_data, check_name
 
     check_name("variant", variant, VARIANTS)
+    check_name("strategy", strategy, STRATEGIES)
     chosen = validated(Settings, settings, "--set")
     names = {"dataset": _absolute(dataset), "variant": variant, "strategy": strategy, "seed": seed}
     spec = validated(RunSpec, {**names, "settings": chosen}, "run")
-    folder = Path(out).resolve() if out else run_folder(spec, _data_digest(spec.dataset))
+    folder = run_folder(spec, check_data(spec.dataset, chosen, [variant]), out)
     if is_finished(folder):
         tell(f"{folder}: finished before; delete the folder to run it again.")
         return
@@ -184,12 +185,6 @@ def _absolute(dataset: str) -> str:
     from gru4recf.data.registry import names
 
     return dataset if dataset in names() or not Path(dataset).exists() else str(Path(dataset).resolve())
-
-
-def _data_digest(dataset: str) -> str:
-    from gru4recf.data.registry import open_dataset
-
-    return open_dataset(dataset, progress=True).digest
 
 
 def _first_errors(errors: dict[str, str], n: int = 3) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from gru4recf.errors import RunError, StudyError
 from gru4recf.files import read_json, write_json, write_parquet
-from gru4recf.results import load_run
+from gru4recf.results import find_in_checkout, load_run
 from gru4recf.study import Plan, PlannedRun, finished
 
 EVENT_COLUMNS = ["session", "position", "target", "support", "session_length"]
@@ -60,6 +60,11 @@ def collect(plan: Plan, folder: Path) -> None:
         write_parquet(folder / "ranks" / f"{label}.parquet", _rank_columns(plan, own, folder))
         described[label] = _describe(records[own[0].folder])
     write_json(folder / "datasets.json", {"available": described, "unavailable": plan.unavailable})
+
+
+def study_folder_or_default(folder: str) -> Path:
+    """Return the folder, or that of the default study beside the package when the name is empty."""
+    return Path(folder) if folder else find_in_checkout("reports", "default")
 
 
 def load_evidence(folder: Path) -> Evidence:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gru4recf.errors import DataUnavailable, StudyError, unknown_name
 from gru4recf.files import read_json, write_json
-from gru4recf.models import BASELINES, VARIANTS
+from gru4recf.models import BASELINES, VARIANTS, WITHOUT_FEATURES
 from gru4recf.results import ERROR_FILE, code_digest, is_finished, run_key
 from gru4recf.settings import STRATEGIES, RunSpec, Settings, validated
 
@@ -157,13 +157,12 @@ def make_plan(study: Study, folder: Path, runs_root: Path) -> Plan:
         DataUnavailable: when no data set can be had.
         StudyError: when one that is there cannot be used.
     """
-    from gru4recf.data.registry import open_dataset
-
     code = code_digest()
     runs, unavailable, digests = [], {}, {}
     for dataset in study.datasets:
         try:
-            digests[dataset.shown_as] = digest = open_dataset(dataset.name, progress=True).digest
+            digest = check_data(dataset.name, settings_of(study, dataset), study.variants)
+            digests[dataset.shown_as] = digest
         except DataUnavailable as error:
             unavailable[dataset.shown_as] = str(error)
             continue
@@ -175,6 +174,29 @@ def make_plan(study: Study, folder: Path, runs_root: Path) -> Plan:
     if not runs:
         raise DataUnavailable("No data set of this study can be had here. " + " ".join(unavailable.values()))
     return Plan(study.model_dump(mode="json"), runs, unavailable, digests)
+
+
+def check_data(name: str, settings: Settings, variants: Iterable[str]) -> str:
+    """Read, split and encode a data set as a run would, to find every mistake before runs begin; return its digest.
+
+    Raises:
+        DataUnavailable: when it cannot be had here.
+        StudyError: when it cannot be used, with these settings or by one of these variants.
+    """
+    from gru4recf.data.features import encode_features
+    from gru4recf.data.registry import open_dataset
+    from gru4recf.data.split import split
+
+    dataset = open_dataset(name, progress=True)
+    parts = split(dataset, **settings.data_options())
+    features = encode_features(dataset, parts.catalogue, settings.feature_names)
+    needy = [variant for variant in variants if variant not in WITHOUT_FEATURES]
+    if needy and not features:
+        raise StudyError(
+            f"{dataset.name}: {', '.join(needy)} need item features and the data set has none; add an .item file with "
+            f"a feature column, or leave them out (--variants {','.join(WITHOUT_FEATURES)})."
+        )
+    return dataset.digest
 
 
 def _specs(study: Study, dataset: StudyDataset) -> list[RunSpec]:

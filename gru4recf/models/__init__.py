@@ -20,6 +20,7 @@ NETWORKS = {
     "weighted_sum": "WeightedSum",
 }
 BASELINES = ("popularity",)
+WITHOUT_FEATURES = ("id_only", *BASELINES)
 VARIANTS = (*NETWORKS, *BASELINES)
 
 

@@ -1,0 +1,187 @@
+"""From a study's evidence to what its notebooks show: the verdict, and frames for tables and figures.
+
+Nothing is decided here: the rule is in `decision.py`, the intervals in `statistics.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gru4recf.claims import Claim, DatasetRanks
+from gru4recf.decision import compare
+from gru4recf.errors import StudyError
+from gru4recf.evidence import Evidence, rank_matrix, slice_by_support
+from gru4recf.metrics import PRIMARY, per_event
+from gru4recf.statistics import bootstrap, interval, session_sums
+
+N_DRAWS = 10_000
+REFERENCE = "id_only"  # what gains are measured against
+FLOOR = "popularity"
+
+
+def claims_of(evidence: Evidence) -> list[Claim]:
+    """Return the study's claims whose variants all have results.
+
+    Raises:
+        StudyError: when none is left.
+    """
+    known = set(evidence.variants)
+    claims = [
+        Claim(claim["name"], claim["text"], tuple(claim["better"]), tuple(claim["worse"]))
+        for claim in evidence.study["claims"]
+        if known.issuperset([*claim["better"], *claim["worse"]])
+    ]
+    if not claims:
+        raise StudyError(
+            f"Study {evidence.study['name']} has results for {', '.join(evidence.variants)} and no claim about these "
+            "alone; add the other variants of a claim to `variants`."
+        )
+    return claims
+
+
+def dataset_ranks(evidence: Evidence, label: str) -> DatasetRanks:
+    """Return what a comparison reads of one data set: sessions, ranks per variant, validation means."""
+    frame, runs = evidence.ranks[label], evidence.results[evidence.results["dataset"] == label]
+    validation = runs[runs["metric"] == "MRR@20"].groupby("variant")["validation"].mean()
+    variants = [variant for variant in evidence.variants if variant in validation.index]
+    return DatasetRanks(
+        dataset=label,
+        sessions=frame["session"].to_numpy(),
+        ranks={variant: rank_matrix(frame, variant) for variant in variants},
+        validation=validation.to_dict(),
+    )
+
+
+def decide(evidence: Evidence) -> dict[str, Any]:
+    """Return the content of `verdict.json`: every contrast with its interval, and the verdict on every claim.
+
+    A data set on which all runs of a variant failed is left out and named under "undecided".
+
+    Raises:
+        StudyError: when no claim or no data set is left.
+    """
+    claims = claims_of(evidence)
+    needed = {variant for claim in claims for variant in (*claim.better, *claim.worse)}
+    measured = [dataset_ranks(evidence, label) for label in evidence.ranks]
+    lacking = {data.dataset: sorted(needed - set(data.ranks)) for data in measured}
+    complete = [data for data in measured if not lacking[data.dataset]]
+    undecided = {label: f"no finished run of {', '.join(names)}" for label, names in lacking.items() if names}
+    verdict = compare(complete, claims, n_draws=N_DRAWS)
+    return {"study": evidence.study["name"], **verdict, "undecided": undecided}
+
+
+def variant_summary(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
+    """Return the mean of each variant on each data set with its 95% interval over sessions and seeds.
+
+    Columns: dataset, variant, metric, value, low, high, n_seeds, events_per_item, family.
+    """
+    rows = []
+    for label in evidence.ranks:
+        data = dataset_ranks(evidence, label)
+        counts, source = (evidence.datasets["available"][label][key] for key in ("counts", "dataset"))
+        facts = {"events_per_item": counts["train events"] / counts["items"], "family": source}
+        rows += [{"dataset": label, **row, **facts} for row in _means(data, metrics)]
+    return pd.DataFrame(rows)
+
+
+def _means(data: DatasetRanks, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the mean of each variant and metric with its interval: its difference to a variant that is always 1."""
+    sizes = np.bincount(data.codes)
+    sums = {
+        (variant, metric): session_sums(per_event(metric, ranks), data.codes)
+        for variant, ranks in data.ranks.items()
+        for metric in metrics
+    }
+    pairs = [(key, "one") for key in sums]
+    found = bootstrap({**sums, "one": sizes[None, :]}, sizes, pairs, n_draws=N_DRAWS // 5, rng=np.random.default_rng(0))
+    rows = []
+    for ((variant, metric), _), contrast in found.items():
+        low, high = interval(contrast.draws)
+        row = {"variant": variant, "metric": metric, "value": contrast.value_better, "low": 1 + low, "high": 1 + high}
+        rows.append({**row, "n_seeds": len(data.ranks[variant])})
+    return rows
+
+
+def gain_by_support(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
+    """Return, per fifth of the items by training count, how much better than ID-only each network with features is.
+
+    Columns: dataset, better, worse, metric, slice (0 holds the rarest items), support_low, support_high, n_events,
+    relative, low, high (95% interval of the relative difference).
+    """
+    rows = []
+    for label, frame in evidence.ranks.items():
+        if REFERENCE not in dataset_ranks(evidence, label).ranks:
+            continue
+        for index, part in slice_by_support(frame).groupby("slice"):
+            support = {"support_low": part["support"].min(), "support_high": part["support"].max()}
+            for row in _gains(evidence, label, part, metric):
+                rows.append({"dataset": label, "slice": index, **support, "n_events": len(part), **row})
+    return pd.DataFrame(rows)
+
+
+def _gains(evidence: Evidence, label: str, part: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
+    """Compare every network with ID-only on some of the events of a data set."""
+    codes, sessions = pd.factorize(part["session"])
+    variants = [v for v in dataset_ranks(evidence, label).ranks if v != FLOOR]
+    sums = {v: session_sums(per_event(metric, rank_matrix(part, v)), codes) for v in variants}
+    if len(sessions) < 2 or not sums[REFERENCE].any():
+        return []
+    pairs = [(variant, REFERENCE) for variant in variants if variant != REFERENCE]
+    found = bootstrap(sums, np.bincount(codes), pairs, n_draws=N_DRAWS // 5, rng=np.random.default_rng(0))
+    rows = []
+    for (better, worse), contrast in found.items():
+        low, high = interval(contrast.relative_draws)
+        names = {"better": better, "worse": worse, "metric": metric}
+        rows.append({**names, "relative": contrast.relative, "low": low, "high": high})
+    return rows
+
+
+def results_table(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
+    """Return one row per data set and variant: mean and standard deviation over seeds, sizes and epochs."""
+    runs = evidence.results[evidence.results["metric"].isin(metrics)]
+    by = ["dataset", "variant"]
+    values = runs.groupby([*by, "metric"], sort=False)[["value", "value_all_targets"]].agg(["mean", "std"])
+    text = values["value"].apply(lambda v: _with_spread(v["mean"], v["std"]), axis=1).unstack("metric")[list(metrics)]
+    missed = values["value_all_targets"]["mean"].unstack("metric")[list(metrics)]
+    missed.columns = [f"{metric}, unseen targets as misses" for metric in metrics]
+    facts = runs.groupby(by, sort=False).agg(
+        parameters=("n_parameters", "first"),
+        seeds=("seed", "nunique"),
+        epochs=("best_epoch", lambda v: f"{v.min()} to {v.max()}" if v.min() < v.max() else f"{v.min()}"),
+        at_limit=("at_epoch_limit", "any"),
+    )
+    facts["parameters"] = facts["parameters"].map("{:,}".format)
+    facts = facts.rename(columns={"epochs": "best epoch", "at_limit": "a run ended at its epoch limit"})
+    return pd.concat([text, missed.map("{:.4f}".format), facts], axis=1).reindex(_order(evidence, runs))
+
+
+def contrasts_table(verdict: dict[str, Any]) -> pd.DataFrame:
+    """Return the contrasts of a verdict as a reader wants them: effect, interval, test, correction, verdict."""
+    rows = pd.DataFrame(verdict["claims"])
+    relative, low, high = (rows[c].map("{:+.1%}".format) for c in ("relative", "relative_low", "relative_high"))
+    return pd.DataFrame(
+        {
+            "claim": rows["claim"],
+            "data set": rows["dataset"],
+            "better": rows["better"],
+            "worse": rows["worse"],
+            "metric": rows["metric"],
+            "difference": rows["difference"].map("{:+.4f}".format),
+            "relative [95%]": relative + " [" + low + ", " + high + "]",
+            "p": rows["p_value"].map("{:.4f}".format),
+            "p (Holm)": rows["p_holm"].map("{:.4f}".format),
+            "verdict": rows["verdict"],
+        }
+    )
+
+
+def _with_spread(mean: float, deviation: float) -> str:
+    return f"{mean:.4f}" if np.isnan(deviation) else f"{mean:.4f} ± {deviation:.4f}"
+
+
+def _order(evidence: Evidence, runs: pd.DataFrame) -> pd.MultiIndex:
+    present = set(zip(runs["dataset"], runs["variant"], strict=True))
+    pairs = [(label, variant) for label in evidence.ranks for variant in evidence.variants]
+    return pd.MultiIndex.from_tuples([pair for pair in pairs if pair in present], names=["data set", "variant"])

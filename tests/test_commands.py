@@ -1,0 +1,190 @@
+"""The commands as a user types them; the study here is small and synthetic, but everything in it is real."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from gru4recf import results
+from gru4recf.cli import main
+from gru4recf.files import sha256_of
+
+STUDY = {
+    "name": "tiny",
+    "title": "A tiny study",
+    "datasets": [{"name": "synthetic"}],
+    "variants": ["popularity", "id_only", "parallel_concat"],
+    "seeds": 2,
+    "settings": {"n_epochs": 2, "embedding_size": 16, "hidden_size": 16, "learning_rate": 0.01},
+    "claims": [{"name": "pays", "text": "It pays.", "better": ["parallel_concat"], "worse": ["id_only"]}],
+}
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Run the tiny study once and return (folder of runs, folder of the study, the study file, what was told)."""
+    root = tmp_path_factory.mktemp("tiny")
+    (root / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+    told = _study_process(root, "first").communicate()[0]
+    return root, told
+
+
+def _study_process(root, out, **environment):
+    import os
+
+    command = [sys.executable, "-m", "gru4recf.cli", "study", str(root / "tiny.yaml"), "--out", str(root / out)]
+    environment = {**os.environ, "GRU4RECF_RUNS": str(root / "runs"), **environment}
+    return subprocess.Popen(
+        [*command, "--jobs", "2"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def digests(folder):
+    kept = ("*.json", "*.parquet", "figures/*", "ranks/*", "report.html")
+    return {p.name: sha256_of(p) for pattern in kept for p in folder.glob(pattern)}
+
+
+@pytest.mark.slow
+class TestStudy:
+    def test_a_study_leaves_verdict_results_figures_and_report(self, study):
+        root, told = study
+        assert "[5/5]" in told, told
+        folder = root / "first"
+        verdict = json.loads((folder / "verdict.json").read_text())
+        assert {row["metric"] for row in verdict["claims"]} == {"Recall@20", "MRR@20"}
+        assert verdict["overall"]["pays"]["datasets"]["synthetic"]["sentence"] in told
+        page = (folder / "report.html").read_text()
+        assert page.count("data:image/png;base64") >= 5
+        assert "http" not in page.split("<body>")[0]
+        assert "<script" not in page
+        assert len(list((folder / "figures").glob("*.png"))) == len(list((folder / "figures").glob("*.pdf"))) >= 5
+
+    def test_a_second_call_runs_nothing_again(self, study):
+        root, _ = study
+        runs = {p: p.stat().st_mtime_ns for p in (root / "runs").rglob("result.json")}
+        before = digests(root / "first")
+        told = _study_process(root, "first").communicate()[0]
+        assert "runs to make" not in told
+        assert "comparing" not in told
+        assert runs == {p: p.stat().st_mtime_ns for p in (root / "runs").rglob("result.json")}
+        assert before == digests(root / "first")
+
+    def test_the_same_study_gives_the_same_bytes(self, study, tmp_path):
+        root, _ = study
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+        _study_process(tmp_path, "first").communicate()
+        first, again = digests(root / "first"), digests(tmp_path / "first")
+        assert first == again
+
+    def test_status_counts_what_is_there(self, study):
+        root, _ = study
+        told = call("status", root / "first")
+        assert told.output.startswith("tiny: 5 of 5 runs done, 0 running, 0 failed, 0 left.")
+
+    def test_a_study_that_was_killed_continues_and_a_damaged_file_is_made_anew(self, study, tmp_path):
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+        process = _study_process(tmp_path, "first")
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "runs").glob("*/result.json")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.kill()
+        process.communicate()
+        told = _study_process(tmp_path, "first").communicate()[0]
+        assert "[5/5]" in told or "All runs are there" in told, told
+        root, _ = study
+        assert digests(root / "first") == digests(tmp_path / "first")
+
+    def test_a_failed_run_keeps_its_notebook_and_the_others_are_reported(self, study, tmp_path):
+        root, _ = study
+        broken = {**STUDY, "settings": {**STUDY["settings"], "learning_rate": 1e30}, "seeds": 1}
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(broken))
+        process = _study_process(tmp_path, "first")
+        told = process.communicate()[0]
+        assert process.returncode == 1
+        assert "diverged" in told
+        assert len(list((tmp_path / "runs").glob("*/02-train.failed.ipynb"))) == 2
+        assert len(list((tmp_path / "runs").glob("*popularity*/result.json"))) == 1
+
+
+@pytest.mark.slow
+def test_a_run_leaves_its_files_and_is_not_made_twice(tmp_path):
+    arguments = ["run", "--dataset", "synthetic", "--variant", "weighted_sum", "--seed", 7]
+    arguments += ["--set", "n_epochs=1", "--out", tmp_path / "run"]
+    assert call(*arguments).exit_code == 0
+    names = {p.name for p in (tmp_path / "run").iterdir()}
+    assert names == {"02-train.ipynb", "history.parquet", "ranks.parquet", "result.json", "weights.safetensors"}
+    record = results.load_run(tmp_path / "run")
+    assert (record["dataset"], record["variant"], record["seed"]) == ("synthetic", "weighted_sum", 7)
+    assert record["epochs"] == record["best_epoch"] == 1
+    assert "finished before" in call(*arguments).output
+    (tmp_path / "run" / "ranks.parquet").write_bytes(b"not ranks")
+    with pytest.raises(results.RunError, match=r"ranks\.parquet: missing or not the file"):
+        results.load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--dataset", "synthetic", "--variant", "paralel_concat"], "did you mean 'parallel_concat'"),
+        (["--dataset", "synthetic", "--variant", "id_only", "--strategy", "residuel"], "Unknown strategy"),
+        (["--dataset", "synthetic", "--variant", "id_only", "--set", "learning_rat=1"], "did you mean 'learning_rate'"),
+        (["--dataset", "synthetic", "--variant", "id_only", "--set", "learning_rate"], "write it as name=value"),
+        (["--dataset", "synthetic", "--variant", "id_only", "--seed", "-1"], "seed is -1"),
+        (["--dataset", "esho", "--variant", "id_only"], "did you mean 'eshop'"),
+        (["--dataset", "./no/such/folder", "--variant", "id_only"], "no/such/folder"),
+    ],
+)
+def test_a_mistake_in_a_run_exits_with_2_and_one_sentence(tmp_path, arguments, told):
+    answer = call("run", *arguments, "--out", tmp_path / "run")
+    assert answer.exit_code == 2
+    assert told in answer.output
+    assert answer.output.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["study"], ["status"], ["data"], ["doctor"]])
+def test_help_teaches(command):
+    answer = call(*command, "--help")
+    assert answer.exit_code == 0
+    assert "Usage:" in answer.output
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; from gru4recf.cli import main; print({'torch', 'pandas', 'papermill'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_data_lists_and_describes():
+    listed = call("data").output
+    assert "eshop" in listed
+    assert "CC BY 4.0" in listed
+    described = call("data", "synthetic").output
+    assert "feature group (token): known for 100.0% of the items." in described
+    assert "test targets" in described
+
+
+def test_doctor_tells_device_and_settings():
+    told = call("doctor").output
+    assert "device: " in told
+    assert "learning_rate = 0.005" in told
+
+
+def test_status_of_a_folder_without_a_plan_is_refused(tmp_path):
+    answer = call("status", tmp_path)
+    assert answer.exit_code == 2
+    assert "no plan.json" in answer.output
+
+
+def test_without_its_checkout_the_package_says_where_notebooks_belong(monkeypatch, tmp_path):
+    monkeypatch.setattr(results, "CHECKOUT", Path(tmp_path))
+    with pytest.raises(results.RunError, match="in a checkout"):
+        results.find_in_checkout("notebooks")

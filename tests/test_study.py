@@ -1,0 +1,155 @@
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gru4recf import study as studies
+from gru4recf.errors import StudyError
+from gru4recf.settings import RunSpec, Settings, run_from, validated
+
+REPOSITORY = Path(__file__).parents[1]
+SMALL = {
+    "name": "small",
+    "title": "A small study",
+    "datasets": [{"name": "synthetic"}, {"name": "synthetic", "label": "half", "settings": {"train_fraction": 0.5}}],
+    "variants": ["popularity", "id_only", "parallel_concat"],
+    "seeds": 2,
+    "settings": {"n_epochs": 1},
+    "claims": [{"name": "pays", "text": "It pays.", "better": ["parallel_concat"], "worse": ["id_only"]}],
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(**changes):
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump({**SMALL, **changes}))
+        return path
+
+    return write
+
+
+def test_a_study_is_the_product_of_its_lists_and_a_baseline_needs_one_seed(write, tmp_path):
+    plan = studies.make_plan(studies.read_study(write()), tmp_path / "out", tmp_path / "runs")
+    made = [(run.dataset, run.variant, run.seed) for run in plan.runs]
+    per_dataset = [("popularity", 0), *((v, s) for v in ("id_only", "parallel_concat") for s in (0, 1))]
+    assert made == [(label, *run) for label in ("synthetic", "half") for run in per_dataset]
+    assert len({run.folder for run in plan.runs}) == len(plan.runs)
+
+
+def test_a_plan_survives_being_written_and_read(write, tmp_path):
+    plan = studies.make_plan(studies.read_study(write()), tmp_path, tmp_path / "runs")
+    studies.write_plan(plan, tmp_path)
+    assert studies.read_plan(tmp_path) == plan
+    assert str(tmp_path) not in (tmp_path / "plan.json").read_text()
+
+
+def test_the_command_of_a_run_says_what_differs_from_the_defaults():
+    spec = RunSpec(dataset="eshop", variant="id_only", seed=3, settings=Settings(learning_rate=0.01, dropout=0.1))
+    command = "run --dataset eshop --variant id_only --strategy simultaneous --seed 3 --set learning_rate=0.01"
+    assert shlex.join(studies.run_command(spec)) == command
+
+
+def test_a_runs_folder_changes_with_settings_seed_data_and_code():
+    from gru4recf.results import run_key
+
+    spec = RunSpec(dataset="eshop", variant="id_only")
+    other = [
+        run_key(spec.model_copy(update={"seed": 1}), "data", "code"),
+        run_key(spec.model_copy(update={"settings": Settings(dropout=0.4)}), "data", "code"),
+        run_key(spec, "other data", "code"),
+        run_key(spec, "data", "other code"),
+    ]
+    assert len({run_key(spec, "data", "code"), *other}) == 5
+    assert run_key(spec, "data", "code") == run_key(spec, "data", "code")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"variants": ["paralel_concat"]}, "did you mean 'parallel_concat'"),
+        ({"strategies": ["simultanous"]}, "did you mean 'simultaneous'"),
+        ({"settings": {"learning_rat": 1}}, "did you mean 'learning_rate'"),
+        ({"settings": {"learning_rate": -1}}, "learning_rate is -1; input should be greater than 0"),
+        ({"settings": {"n_epochs": "many"}}, "n_epochs is 'many'"),
+        ({"datasets": [{"name": "synthetic", "settings": {"dropot": 1}}]}, "did you mean 'dropout'"),
+        ({"datasets": [{"name": "synthetic"}, {"name": "synthetic"}]}, "two data sets are called synthetic"),
+        ({"datasets": []}, "datasets is"),
+        ({"seeds": 0}, "seeds is 0"),
+        ({"sedes": 3}, "did you mean 'seeds'"),
+        ({"claims": [{"name": "x", "text": "y", "better": ["id_only"], "worse": ["wieghted_sum"]}]}, "weighted_sum"),
+    ],
+)
+def test_a_mistake_in_a_study_gets_a_sentence(write, changes, told):
+    with pytest.raises(StudyError, match=told) as error:
+        studies.read_study(write(**changes))
+    assert "\n" not in str(error.value)
+
+
+def test_a_study_that_is_not_there_or_not_yaml_is_named(tmp_path):
+    with pytest.raises(StudyError, match="no such study file"):
+        studies.read_study(tmp_path / "nothing.yaml")
+    (tmp_path / "odd.yaml").write_text("a: [1")
+    with pytest.raises(StudyError, match="not readable as YAML"):
+        studies.read_study(tmp_path / "odd.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(StudyError, match="a study is a mapping"):
+        studies.read_study(tmp_path / "list.yaml")
+
+
+def test_settings_from_the_command_line_win_over_a_data_sets_own(write):
+    study = studies.read_study(write(), {"train_fraction": 0.2})
+    assert [studies.settings_of(study, d).train_fraction for d in study.datasets] == [0.2, 0.2]
+    assert studies.settings_of(study, study.datasets[0]).n_epochs == 1
+
+
+def test_a_data_set_that_cannot_be_had_is_left_out_with_its_reason(write, tmp_path, monkeypatch):
+    from gru4recf.data import registry
+    from gru4recf.errors import DataUnavailable
+
+    real = registry.open_dataset
+
+    def only_synthetic(name, **options):
+        if name == "eshop":
+            raise DataUnavailable("eshop cannot be had here.")
+        return real(name, **options)
+
+    monkeypatch.setattr(registry, "open_dataset", only_synthetic)
+    both = studies.read_study(write(datasets=[{"name": "eshop"}, {"name": "synthetic"}]))
+    plan = studies.make_plan(both, tmp_path, tmp_path / "runs")
+    assert plan.unavailable == {"eshop": "eshop cannot be had here."}
+    assert {run.dataset for run in plan.runs} == {"synthetic"}
+    with pytest.raises(DataUnavailable, match="No data set of this study"):
+        studies.make_plan(studies.read_study(write(datasets=[{"name": "eshop"}])), tmp_path, tmp_path / "runs")
+
+
+def test_a_notebooks_variables_become_a_run():
+    run = run_from({"dataset": "synthetic", "variant": "id_only", "seed": 2, "dropout": 0.4, "pd": object()})
+    assert (run.seed, run.settings.dropout, run.settings.n_epochs) == (2, 0.4, Settings().n_epochs)
+    with pytest.raises(StudyError, match="dropout is 2"):
+        run_from({"dataset": "synthetic", "variant": "id_only", "dropout": 2})
+
+
+def test_the_training_notebook_declares_every_setting_and_no_other():
+    from gru4recf.notebooks import declared_parameters
+
+    declared = declared_parameters(REPOSITORY / "notebooks" / "02-train.ipynb")
+    assert set(declared) == {*Settings.model_fields, "dataset", "variant", "strategy", "seed", "out"}
+    run_from(declared)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "studies").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_study_of_the_project_is_valid_and_tests_its_claims(path):
+    study = studies.read_study(path)
+    assert study.name == path.stem
+    assert study.claims
+    for claim in study.claims:
+        assert {*claim.better, *claim.worse} <= set(study.variants)
+
+
+def test_settings_are_frozen_and_json():
+    settings = validated(Settings, {"features": " colour, price "}, "settings")
+    assert settings.feature_names == ("colour", "price")
+    assert json.loads(settings.model_dump_json()) == settings.model_dump()
