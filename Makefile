@@ -1,0 +1,44 @@
+# make study   run the default study and write reports/default/report.html
+# make test    run the tests
+# make lab     open the notebooks in JupyterLab
+# make lint    check code and notebooks;  make format  put them in shape
+# make clean   remove the virtual environment and all results of runs
+#
+# Each command installs what it needs into .venv first and is quick the second time.
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+STUDY ?= studies/default.yaml
+
+.PHONY: setup study test lab lint format clean
+.DEFAULT_GOAL := study
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed; name one with make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,lint]'
+	touch $@
+
+study: setup
+	$(BIN)/gru4recf study $(STUDY) --jobs $(JOBS)
+
+test: setup
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --quiet
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
+
+format: setup
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+	$(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info
