@@ -1,3 +1,4 @@
+import contextlib
 import re
 
 import numpy as np
@@ -61,9 +62,7 @@ def test_parquet_reads_like_text(atomic_folder, tmp_path):
 
 
 def test_events_are_sorted_by_session_start_and_equal_times_keep_file_order():
-    frame = pd.DataFrame(
-        {"session": list("bababc"), "item": list("123456"), "time": [5.0, 7.0, 4.0, 7.0, 9.0, 4.0]}
-    )
+    frame = pd.DataFrame({"session": list("bababc"), "item": list("123456"), "time": [5.0, 7.0, 4.0, 7.0, 9.0, 4.0]})
     assert sort_events(frame)["item"].tolist() == ["3", "1", "5", "6", "2", "4"]
 
 
@@ -107,9 +106,5 @@ def test_any_text_is_read_or_refused_with_a_sentence(tmp_path, text):
     folder = tmp_path / "fuzz"
     folder.mkdir(exist_ok=True)
     (folder / "fuzz.inter").write_text(HEADER + text, encoding="utf-8", newline="")
-    try:
-        data = read_atomic(folder)
-    except StudyError as error:
-        assert str(error)
-    else:
-        assert np.isfinite(data.events["time"]).all()
+    with contextlib.suppress(StudyError):
+        assert np.isfinite(read_atomic(folder).events["time"]).all()

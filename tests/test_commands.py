@@ -103,8 +103,7 @@ class TestStudy:
         root, _ = study
         assert digests(root / "first") == digests(tmp_path / "first")
 
-    def test_a_failed_run_keeps_its_notebook_and_the_others_are_reported(self, study, tmp_path):
-        root, _ = study
+    def test_a_failed_run_keeps_its_notebook_and_the_others_are_reported(self, tmp_path):
         broken = {**STUDY, "settings": {**STUDY["settings"], "learning_rate": 1e30}, "seeds": 1}
         (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(broken))
         process = _study_process(tmp_path, "first")

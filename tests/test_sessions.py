@@ -76,9 +76,7 @@ def test_the_same_generator_gives_the_same_order(by_time):
 
     def order(seed):
         generator = np.random.default_rng(seed)
-        return np.concatenate(
-            [b.items for b in batches(sessions, windows, 4, generator=generator, by_time=by_time)]
-        )
+        return np.concatenate([b.items for b in batches(sessions, windows, 4, generator=generator, by_time=by_time)])
 
     np.testing.assert_array_equal(order(3), order(3))
     assert (order(3) != order(4)).any()

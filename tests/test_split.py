@@ -75,7 +75,11 @@ def test_leave_one_out_is_recboles():
 
 @pytest.mark.parametrize(
     ("sessions", "told"),
-    [(["ab"], "two are needed to rank"), (["aa"] * 30, "two are needed to rank"), (["a"] * 30, "two are needed to rank")],
+    [
+        (["ab"], "two are needed to rank"),
+        (["aa"] * 30, "two are needed to rank"),
+        (["a"] * 30, "two are needed to rank"),
+    ],
 )
 def test_one_session_or_one_item_is_refused_with_a_sentence(sessions, told):
     with pytest.raises(StudyError, match=told):

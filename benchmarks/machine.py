@@ -1,0 +1,39 @@
+"""What a measurement needs beside it: the machine, the versions and the sgemm rate of the same minute."""
+
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gru4recf.files import write_json
+from gru4recf.results import versions
+
+REPORTS = Path(__file__).parents[1] / "reports" / "benchmarks"
+
+
+def sgemm_gflops(n: int = 1536, seconds: float = 1.0) -> float:
+    """Return the rate of float32 matrix products on one thread, in 10^9 operations per CPU second."""
+    torch.set_num_threads(1)
+    a, b = torch.randn(n, n), torch.randn(n, n)
+    a @ b
+    begin, count = time.process_time(), 0
+    while time.process_time() - begin < seconds:
+        a @ b
+        count += 1
+    return 2 * n**3 * count / (time.process_time() - begin) / 1e9
+
+
+def save(name: str, measured: dict[str, Any]) -> None:
+    """Print the measurements and write them, with machine and versions, to `reports/benchmarks/NAME.json`."""
+    cpu = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine())
+    record = {**measured, "cpu": cpu, "versions": versions()}
+    write_json(REPORTS / f"{name}.json", record)
+    print(json.dumps(record, indent=2))
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []

@@ -1,0 +1,128 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4recf import comparison, reading
+from gru4recf.errors import StudyError
+from gru4recf.evidence import Evidence, rank_matrix, slice_by_support
+
+VARIANTS = ["popularity", "id_only", "concat_input", "parallel_concat", "weighted_sum"]
+COUNTS = {f"{part} {what}": 1000 for part in ("train", "validation", "test") for what in ("events", "targets")}
+
+
+def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS):
+    """Return evidence in which parallel_concat ranks the same events better than the others by `shift`."""
+    rng = np.random.default_rng(0)
+    session = np.repeat(np.arange(n_sessions), 4)
+    support = rng.integers(5, 100, size=50)
+    target = rng.integers(0, 50, size=len(session))
+    frame = pd.DataFrame({"session": session.astype(str), "position": 2, "target": target.astype(str)})
+    frame = frame.assign(support=support[target], session_length=5)
+    difficulty = rng.gamma(2, 10, len(session))
+    rows = []
+    for variant in variants:
+        for seed in range(1 if variant == "popularity" else n_seeds):
+            harder = {"popularity": 40, "parallel_concat": -shift}.get(variant, 0)
+            ranks = np.maximum(np.round(difficulty * np.exp(harder / 20 + rng.normal(0, 0.1, len(session)))), 1)
+            frame[f"{variant}/simultaneous/{seed}"] = ranks.astype(np.float32)
+            facts = {"dataset": "shop", "variant": variant, "strategy": "simultaneous", "seed": seed}
+            facts |= {"n_parameters": 10, "best_epoch": 3, "epochs": 4, "at_epoch_limit": False, "validation": 0.1}
+            for metric in ("Recall@20", "MRR@20"):
+                value = comparison.per_event(metric, ranks).mean()
+                rows.append({**facts, "metric": metric, "value": value, "value_all_targets": value / 2})
+    claims = [
+        {
+            "name": "best",
+            "text": "It is best.",
+            "better": ["parallel_concat"],
+            "worse": ["concat_input", "weighted_sum"],
+        },
+        {"name": "pays", "text": "It pays.", "better": ["concat_input", "parallel_concat"], "worse": ["id_only"]},
+    ]
+    study = {"name": "made_up", "title": "Made up", "variants": variants, "seeds": n_seeds, "claims": claims}
+    facts = {
+        "dataset": "shop",
+        "counts": {**COUNTS, "items": 50, "test targets not ranked": 3},
+        "data_sha256": "0" * 64,
+    }
+    facts |= {"settings": {"dropout": 0.1}, "versions": {"torch": "2"}, "code_sha256": "1" * 64}
+    datasets = {"available": {"shop": facts}, "unavailable": {"other": "other cannot be had here."}}
+    return Evidence(study, pd.DataFrame(rows), pd.DataFrame(), datasets, {"shop": frame})
+
+
+def test_a_planted_gain_is_supported_and_its_absence_is_not():
+    verdict = comparison.decide(made_up(shift=8))
+    assert verdict["overall"]["best"]["datasets"]["shop"]["verdict"] == "supported"
+    verdict = comparison.decide(made_up(shift=0))
+    assert verdict["overall"]["best"]["datasets"]["shop"]["verdict"] != "supported"
+
+
+def test_claims_about_variants_without_results_are_left_out():
+    evidence = made_up(variants=["popularity", "id_only", "concat_input", "parallel_concat"])
+    assert [claim.name for claim in comparison.claims_of(evidence)] == ["pays"]
+    with pytest.raises(StudyError, match="no claim about these alone"):
+        comparison.claims_of(made_up(variants=["id_only"]))
+
+
+def test_a_data_set_that_lacks_a_variant_is_named_and_left_out():
+    evidence = made_up()
+    other = evidence.ranks["shop"].drop(columns=[c for c in evidence.ranks["shop"] if c.startswith("weighted")])
+    results = evidence.results[evidence.results["variant"] != "weighted_sum"].assign(dataset="half")
+    evidence.ranks["half"] = other
+    evidence.datasets["available"]["half"] = evidence.datasets["available"]["shop"]
+    both = Evidence(
+        evidence.study, pd.concat([evidence.results, results]), pd.DataFrame(), evidence.datasets, evidence.ranks
+    )
+    verdict = comparison.decide(both)
+    assert verdict["undecided"] == {"half": "no finished run of weighted_sum"}
+    assert set(verdict["overall"]["best"]["datasets"]) == {"shop"}
+    assert "half is not decided" in reading.limits(both, verdict)
+
+
+def test_the_summary_is_the_plain_mean_within_its_interval():
+    evidence = made_up()
+    summary = comparison.variant_summary(evidence).set_index(["variant", "metric"])
+    for variant in VARIANTS:
+        ranks = rank_matrix(evidence.ranks["shop"], variant)
+        row = summary.loc[(variant, "Recall@20")]
+        assert row["value"] == pytest.approx((ranks <= 20).mean())
+        assert row["low"] < row["value"] < row["high"]
+        assert row["n_seeds"] == len(ranks)
+
+
+def test_support_slices_hold_equal_numbers_of_items_rarest_first():
+    sliced = slice_by_support(made_up().ranks["shop"])
+    assert sliced.groupby("slice")["target"].nunique().tolist() == [10] * 5
+    assert sliced.groupby("slice")["support"].max().is_monotonic_increasing
+
+
+def test_gains_by_support_compare_networks_with_id_only():
+    gains = comparison.gain_by_support(made_up(shift=8))
+    assert set(gains["better"]) == {"concat_input", "parallel_concat", "weighted_sum"}
+    parallel = gains[gains["better"] == "parallel_concat"]
+    assert (parallel["low"] > 0).all()
+    assert parallel["n_events"].sum() == 1200
+
+
+def test_tables_say_what_was_measured():
+    evidence = made_up()
+    table = comparison.results_table(evidence)
+    assert table.index.get_level_values("variant").tolist() == VARIANTS
+    assert "±" in table.loc[("shop", "id_only"), "MRR@20"]
+    verdict = comparison.decide(evidence)
+    assert len(comparison.contrasts_table(verdict)) == len(verdict["claims"]) == 6
+
+
+def test_the_opening_states_every_verdict_and_what_limits_it():
+    evidence = made_up(shift=8)
+    verdict = comparison.decide(evidence)
+    text = reading.opening(evidence, verdict)
+    assert "It is best." in text
+    assert verdict["overall"]["best"]["datasets"]["shop"]["sentence"] in text
+    assert "makes do with 3 seeds" in text
+    assert "other cannot be had here" in text
+
+
+def test_a_variant_without_runs_is_named():
+    with pytest.raises(StudyError, match="No finished run of interaction"):
+        rank_matrix(made_up().ranks["shop"], "interaction")

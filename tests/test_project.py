@@ -1,0 +1,61 @@
+"""What the project promises about itself: equal dependency lists, a README whose numbers are generated."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CONDA_NAMES = {"torch": "pytorch"}
+NOT_ON_CONDA_FORGE = {"snakemake"}  # on bioconda; `pip: [-e .]` brings it
+
+
+def _ranges(requirements):
+    pairs = (re.fullmatch(r"([\w.-]+?)\s*([<>=!~].*)?", r) for r in requirements)
+    return {pair[1].lower(): set((pair[2] or "").split(",")) for pair in pairs}
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def environment():
+    return yaml.safe_load((ROOT / "environment.yml").read_text())
+
+
+def test_conda_and_pip_ask_for_the_same_versions(project, environment):
+    conda = _ranges(d for d in environment["dependencies"] if isinstance(d, str))
+    pip = {CONDA_NAMES.get(n, n): v for n, v in _ranges(project["dependencies"]).items() if n not in NOT_ON_CONDA_FORGE}
+    assert conda.pop("python") == set(project["requires-python"].split(","))
+    conda.pop("pip")
+    assert conda == pip
+
+
+def test_the_conda_environment_is_plain(environment):
+    assert environment["name"] == "gru4recf"
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    assert "prefix" not in environment
+    assert environment["dependencies"][-1] == {"pip": ["-e ."]}
+    specifications = [d for d in environment["dependencies"] if isinstance(d, str)]
+    assert not [d for d in specifications if re.search(r"[,=<>] ", d) or d.count("=") > 2]
+
+
+def test_constraints_pin_every_dependency_within_its_range(project):
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.lower().split("==") for line in lines if line and not line.startswith("#"))
+    extras = [r for name in ("test", "lint") for r in project["optional-dependencies"][name]]
+    for name in _ranges([*project["dependencies"], *extras]):
+        assert name in pinned, name
+    assert pinned["torch"] == "2.13.0"
+
+
+def test_no_tracked_file_is_data_or_very_large():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    files = [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+    assert not [f for f in files if f.suffix in {".inter", ".item", ".csv", ".xlsx", ".zip", ".pt", ".safetensors"}]
+    assert not [f for f in files if f.stat().st_size > 3_000_000]
