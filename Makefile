@@ -1,6 +1,8 @@
 # make study   run the default study and write reports/default/report.html
 # make test    run the tests
 # make lab     open the notebooks in JupyterLab
+# make readme  put the verdict of reports/default into README.md
+# make bench   measure training speed and the time of the two commands in a fresh clone
 # make lint    check code and notebooks;  make format  put them in shape
 # make clean   remove the virtual environment and all results of runs
 #
@@ -11,7 +13,7 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 STUDY ?= studies/default.yaml
 
-.PHONY: setup study test lab lint format clean
+.PHONY: setup study test lab readme bench lint format clean
 .DEFAULT_GOAL := study
 
 setup: $(VENV)/.installed
@@ -30,6 +32,13 @@ test: setup
 
 lab: setup
 	$(BIN)/jupyter lab notebooks
+
+readme: setup
+	$(BIN)/python -m gru4recf.reading README.md reports/default/verdict.json
+
+bench: setup
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/study.py
 
 lint: setup
 	$(BIN)/ruff check .

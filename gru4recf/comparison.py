@@ -4,6 +4,7 @@ Nothing is decided here: the rule is in `decision.py`, the intervals in `statist
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def variant_summary(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.
     for label in evidence.ranks:
         data = dataset_ranks(evidence, label)
         counts, source = (evidence.datasets["available"][label][key] for key in ("counts", "dataset"))
-        facts = {"events_per_item": counts["train events"] / counts["items"], "family": source}
+        facts = {"events_per_item": counts["train events"] / counts["items"], "family": Path(source).name}
         rows += [{"dataset": label, **row, **facts} for row in _means(data, metrics)]
     return pd.DataFrame(rows)
 

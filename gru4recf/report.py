@@ -75,7 +75,7 @@ def _made_from(plan: Plan, folder: Path) -> str:
     ranks = [
         read_json(plan.folder_of(r, folder) / RESULT_FILE)["files"]["ranks.parquet"] for r in finished(plan, folder)
     ]
-    package = [*sorted(Path(__file__).parent.rglob("*.py")), STYLE]
+    package = sorted(path for kind in ("*.py", "*.css", "*.mplstyle") for path in Path(__file__).parent.rglob(kind))
     code = [sha256_of(path) for path in [*package, *(find_in_checkout("notebooks", name) for name in NOTEBOOKS)]]
     content: list[Any] = [sha256_of(folder / PLAN_FILE), ranks, code]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -43,7 +43,6 @@ class Progress:
         """Number of finished epochs; a baseline's single row is epoch 0."""
         return int(self.history[-1]["epoch"]) if self.history else 0
 
-
     @property
     def validation_metrics(self) -> dict[str, float]:
         """The restored epoch's metrics on validation, without the word validation in their names."""
@@ -66,6 +65,7 @@ def seed_everything(seed: int) -> np.random.Generator:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
     return np.random.default_rng(seed)
 
 

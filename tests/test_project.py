@@ -59,3 +59,33 @@ def test_no_tracked_file_is_data_or_very_large():
     files = [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
     assert not [f for f in files if f.suffix in {".inter", ".item", ".csv", ".xlsx", ".zip", ".pt", ".safetensors"}]
     assert not [f for f in files if f.stat().st_size > 3_000_000]
+
+
+def test_the_readmes_verdict_is_the_reports():
+    from gru4recf.files import read_json
+    from gru4recf.reading import with_verdict
+
+    readme = (ROOT / "README.md").read_text()
+    assert with_verdict(readme, read_json(ROOT / "reports" / "default" / "verdict.json")) == readme
+
+
+def test_the_committed_report_is_whole():
+    from gru4recf.files import read_json, sha256_of
+
+    folder = ROOT / "reports" / "default"
+    files = read_json(folder / "manifest.json")["files"]
+    assert {"verdict.json", "results.parquet", "report.html", "figures/forest.png"} <= set(files)
+    assert {name for name, digest in files.items() if sha256_of(folder / name) != digest} == set()
+
+
+def test_the_committed_verdict_follows_from_the_committed_ranks():
+    from gru4recf.comparison import decide
+    from gru4recf.evidence import load_evidence
+    from gru4recf.files import read_json
+
+    folder = ROOT / "reports" / "default"
+    decided, committed = decide(load_evidence(folder)), read_json(folder / "verdict.json")
+    verdicts = [{k: row[k] for k in ("dataset", "better", "worse", "metric", "verdict")} for row in decided["claims"]]
+    assert verdicts == [{k: row[k] for k in verdicts[0]} for row in committed["claims"]]
+    for ours, theirs in zip(decided["claims"], committed["claims"], strict=True):
+        assert ours["difference"] == pytest.approx(theirs["difference"], abs=1e-9)

@@ -1,0 +1,34 @@
+"""One function per figure: a frame in, a Figure out; `CAPTIONS[function's name]` is the text below it.
+
+A Figure shows itself in a notebook when it is the last value of a cell; `save` writes it as PNG and PDF, and `show`
+does both, with the caption.
+"""
+
+from gru4recf.figures.base import CAPTIONS, COLOURS, Picture, colour_of, marker_of, save, show
+from gru4recf.figures.data import feature_coverage, popularity, session_lengths, split_in_time
+from gru4recf.figures.forest_plot import forest
+from gru4recf.figures.gains import gain_by_support
+from gru4recf.figures.learning import learning_curves
+from gru4recf.figures.metrics import metric_per_variant
+from gru4recf.figures.run import training_curve
+from gru4recf.figures.sizes import metric_by_training_size
+
+__all__ = [
+    "CAPTIONS",
+    "COLOURS",
+    "Picture",
+    "colour_of",
+    "feature_coverage",
+    "forest",
+    "gain_by_support",
+    "learning_curves",
+    "marker_of",
+    "metric_by_training_size",
+    "metric_per_variant",
+    "popularity",
+    "save",
+    "session_lengths",
+    "show",
+    "split_in_time",
+    "training_curve",
+]
