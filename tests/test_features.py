@@ -56,13 +56,13 @@ def test_lists_are_pooled_and_an_empty_one_has_its_own_vector(data, pooling, exp
     layer = FeatureEmbedding([encode_features(data, CATALOGUE)[1]], 2, pooling)
     with torch.no_grad():
         layer.tables[0].embedding.weight.copy_(torch.tensor([[9.0, 9.0], [1.0, 2.0], [3.0, 4.0]]))
-    assert layer(torch.tensor([1, 2, 3, 1])).tolist() == [expected, [9, 9], [1, 2], expected]
+    assert layer(torch.tensor([1, 2, 3, 1])).rows().tolist() == [expected, [9, 9], [1, 2], expected]
 
 
 def test_vectors_are_projected_and_a_missing_one_has_its_own_vector(data):
     layer = FeatureEmbedding([encode_features(data, CATALOGUE)[3]], 3)
     table = layer.tables[0]
-    output = layer(torch.tensor([1, 2, 3]))
+    output = layer(torch.tensor([1, 2, 3])).rows()
     torch.testing.assert_close(output[0], table.vectors[1] @ table.projection.weight.T)
     torch.testing.assert_close(output[1], table.missing_embedding.weight[0])
     assert table.vectors.requires_grad is False
@@ -73,8 +73,8 @@ def test_features_lie_side_by_side(data):
     together = FeatureEmbedding(features, 5)
     items = torch.tensor([3, 1, 1, 2])
     alone = torch.cat([table(items) for table in together.tables], dim=1)
-    assert together(items).shape == (4, 20)
-    torch.testing.assert_close(together(items), alone)
+    assert together(items).rows().shape == (4, 20)
+    torch.testing.assert_close(together(items).rows(), alone)
 
 
 def test_a_permutation_moves_whole_items_and_leaves_padding(data):

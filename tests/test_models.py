@@ -116,8 +116,8 @@ def test_parallel_concat_has_recboles_parameter_count(parts, features):
 def test_weighted_sum_adds_the_two_states_with_its_weights(make):
     network = make("weighted_sum")
     items, batch_sizes = torch.tensor([1, 2, 3]), torch.ones(3, dtype=torch.int64)
-    item_state = network.item_rnn(network.item_embedding(items), batch_sizes)
-    feature_state = network.feature_rnn(network.features(items), batch_sizes)
+    item_state = network.item_rnn(network.item_embedding(items), batch_sizes=batch_sizes)
+    feature_state = network.feature_rnn(network.features(items), batch_sizes=batch_sizes)
     torch.testing.assert_close(network.fuse(items, batch_sizes), 0.5 * item_state + 0.5 * feature_state)
     with torch.no_grad():
         network.fusion_weights.copy_(torch.tensor([2.0, -1.0]))

@@ -9,8 +9,8 @@ import pytest
 
 from gru4recf.data.dataset import Dataset
 from gru4recf.data.split import split
-from gru4recf.summary import feature_summary, sample_sessions, sessions_in_time
 from gru4recf.notebooks import run_notebook
+from gru4recf.summary import feature_summary, sample_sessions, sessions_in_time
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01-data.ipynb"
 

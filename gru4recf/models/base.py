@@ -16,12 +16,13 @@ from typing import ClassVar
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gru4recf.data.features import Feature
 from gru4recf.errors import StudyError
 from gru4recf.losses import bpr, cross_entropy
 from gru4recf.models.features import FeatureEmbedding
+from gru4recf.models.recurrent import Recurrent
 
 Interaction = Mapping[str, torch.Tensor]
 
@@ -38,20 +39,6 @@ class Sizes:
     pooling: str = "mean"
     fusion_weights: str = "learned"
     loss: str = "cross_entropy"
-
-
-class Recurrent(nn.GRU):
-    """A GRU without biases over events in packed order, each session from a zero state.
-
-    `forward(inputs (n, D), batch_sizes (T,)) -> (n, H)`.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int, n_layers: int):
-        super().__init__(input_size, hidden_size, n_layers, bias=False)
-
-    def forward(self, inputs: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
-        output, _ = super().forward(PackedSequence(inputs, batch_sizes))
-        return output.data
 
 
 class SessionNetwork(nn.Module, ABC):

@@ -18,5 +18,4 @@ class ConcatInput(SessionNetwork):
         return self.sizes.hidden_size
 
     def fuse(self, items: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
-        inputs = torch.cat([self.embed_items(items), self.features(items)], dim=1)
-        return self.rnn(inputs, batch_sizes)
+        return self.rnn(self.embed_items(items), self.features(items), batch_sizes=batch_sizes)

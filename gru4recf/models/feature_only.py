@@ -18,4 +18,4 @@ class FeatureOnly(SessionNetwork):
         return self.sizes.hidden_size
 
     def fuse(self, items: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
-        return self.feature_rnn(self.features(items), batch_sizes)
+        return self.feature_rnn(self.features(items), batch_sizes=batch_sizes)

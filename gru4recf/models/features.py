@@ -10,6 +10,7 @@ from torch.nn.functional import embedding_bag
 
 from gru4recf.data.features import Feature, TokenFeature, TokenSequenceFeature, VectorFeature, gather_lists
 from gru4recf.errors import StudyError
+from gru4recf.models.recurrent import Lookup
 
 POOLINGS = ("mean", "sum", "max")
 
@@ -24,11 +25,10 @@ class FeatureEmbedding(nn.Module):
         self.n_features = len(features)
         self.tables = nn.ModuleList(_TABLES[type(feature)](feature, embedding_size, pooling) for feature in features)
 
-    def forward(self, items: torch.Tensor) -> torch.Tensor:
-        """Return (n, F * E) for item indices (n,)."""
+    def forward(self, items: torch.Tensor) -> Lookup:
+        """Return (n, F * E) for item indices (n,), as a look-up in the vectors of the distinct ones."""
         distinct, place = torch.unique(items, return_inverse=True)
-        pooled = torch.cat([table(distinct) for table in self.tables], dim=1)
-        return pooled[place]
+        return Lookup(torch.cat([table(distinct) for table in self.tables], dim=1), place)
 
 
 class _Tokens(nn.Module):

@@ -20,4 +20,4 @@ class IdOnly(SessionNetwork):
         return self.sizes.hidden_size
 
     def fuse(self, items: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
-        return self.item_rnn(self.embed_items(items), batch_sizes)
+        return self.item_rnn(self.embed_items(items), batch_sizes=batch_sizes)

@@ -19,6 +19,6 @@ class ParallelConcat(SessionNetwork):
         return 2 * self.sizes.hidden_size
 
     def fuse(self, items: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
-        item_state = self.item_rnn(self.embed_items(items), batch_sizes)
-        feature_state = self.feature_rnn(self.features(items), batch_sizes)
+        item_state = self.item_rnn(self.embed_items(items), batch_sizes=batch_sizes)
+        feature_state = self.feature_rnn(self.features(items), batch_sizes=batch_sizes)
         return torch.cat([item_state, feature_state], dim=1)

@@ -25,7 +25,7 @@ class WeightedSum(SessionNetwork):
         return self.sizes.hidden_size
 
     def fuse(self, items: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
-        item_state = self.item_rnn(self.embed_items(items), batch_sizes)
-        feature_state = self.feature_rnn(self.features(items), batch_sizes)
+        item_state = self.item_rnn(self.embed_items(items), batch_sizes=batch_sizes)
+        feature_state = self.feature_rnn(self.features(items), batch_sizes=batch_sizes)
         item_weight, feature_weight = self.fusion_weights
         return item_weight * item_state + feature_weight * feature_state
