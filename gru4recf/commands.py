@@ -83,16 +83,22 @@ def make_study(
         run_missing(plan, folder, jobs=jobs or os.cpu_count() or 1, profile=profile, tell=tell)
     if not finished(plan, folder):
         raise RunError(f"No run of {study.name} finished. {_first_errors(failed(plan, folder))}")
+    n_failed = len(plan.runs) - len(finished(plan, folder))
     if not is_current(plan, folder):
-        tell("All runs are there: comparing, drawing figures, writing the report.")
+        tell("Comparing, drawing figures, writing the report.")
         collect(plan, folder)
-        make_report(plan, folder)
+        try:
+            make_report(plan, folder)
+        except StudyError as error:
+            if not n_failed:
+                raise
+            told = _first_errors(failed(plan, folder))
+            raise RunError(f"{n_failed} runs failed: {told} The others do not make a report: {error}") from None
     verdict = read_json(folder / "verdict.json")
     for claim in verdict["overall"].values():
         for dataset in claim["datasets"].values():
             tell(dataset["sentence"])
     tell(f"Report: {os.path.relpath(folder / 'report.html')}")
-    n_failed = len(plan.runs) - len(finished(plan, folder))
     if n_failed:
         raise RunError(f"{n_failed} runs failed, the others are reported. {_first_errors(failed(plan, folder))}")
     return all(
@@ -190,4 +196,4 @@ def _absolute(dataset: str) -> str:
 def _first_errors(errors: dict[str, str], n: int = 3) -> str:
     told = "; ".join(f"{name}: {error}" for name, error in list(errors.items())[:n])
     more = f"; and {len(errors) - n} more" if len(errors) > n else ""
-    return f"{told}{more}."
+    return f"{told}{more}" if told else "No reason was written; see the log in runs/.workflow."

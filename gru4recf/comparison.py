@@ -146,7 +146,7 @@ def results_table(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.Da
     values = runs.groupby([*by, "metric"], sort=False)[["value", "value_all_targets"]].agg(["mean", "std"])
     text = values["value"].apply(lambda v: _with_spread(v["mean"], v["std"]), axis=1).unstack("metric")[list(metrics)]
     missed = values["value_all_targets"]["mean"].unstack("metric")[list(metrics)]
-    missed.columns = [f"{metric}, unseen targets as misses" for metric in metrics]
+    missed.columns = [f"{metric} of all targets" for metric in metrics]
     facts = runs.groupby(by, sort=False).agg(
         parameters=("n_parameters", "first"),
         seeds=("seed", "nunique"),
@@ -154,7 +154,7 @@ def results_table(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.Da
         at_limit=("at_epoch_limit", "any"),
     )
     facts["parameters"] = facts["parameters"].map("{:,}".format)
-    facts = facts.rename(columns={"epochs": "best epoch", "at_limit": "a run ended at its epoch limit"})
+    facts = facts.rename(columns={"epochs": "best epoch", "at_limit": "at epoch limit"})
     return pd.concat([text, missed.map("{:.4f}".format), facts], axis=1).reindex(_order(evidence, runs))
 
 

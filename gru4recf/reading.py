@@ -24,9 +24,14 @@ def verdict_text(verdict: dict[str, Any]) -> str:
     """Return each claim and, below it, one sentence per data set, as Markdown."""
     parts = []
     for name, claim in verdict["overall"].items():
-        parts.append(f"**{name.replace('_', ' ').capitalize()}?** {claim['text']}")
+        parts.append(f"**{name.replace('_', ' ').capitalize()}?** {claim['text']} {_count(claim['counts'])}")
         parts.append("\n".join(f"* {_word(found)}: {found['sentence']}" for found in claim["datasets"].values()))
     return "\n\n".join(parts)
+
+
+def _count(counts: dict[str, int]) -> str:
+    found = ", ".join(f"{verdict} on {count}" for verdict, count in counts.items() if count)
+    return f"Of {sum(counts.values())} data sets: {found}."
 
 
 def _word(found: dict[str, Any]) -> str:

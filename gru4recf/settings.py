@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Settings(BaseModel):
-    """What a run can be set to, the same for every variant; the defaults are those of the default study."""
+    """What a run can be set to, the same for every variant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
