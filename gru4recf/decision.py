@@ -28,6 +28,7 @@ from gru4recf.metrics import PRIMARY, per_event
 from gru4recf.statistics import Contrast, bootstrap, holm, holm_levels, interval, p_value, session_sums
 from gru4recf.wording import claim_sentence, count_sentence, single_seed_note
 
+DIGITS = 12
 VERDICTS = ("supported", "refuted", "equivalent", "inconclusive")
 Pair = tuple[str, str, str, str]  # data set, better, worse, metric
 
@@ -167,11 +168,7 @@ def _row(
     within = -smallest_effect <= relative_low and relative_high <= smallest_effect
     verdict = judge(holm_low, holm_high, within=within)
     n_better, n_worse = len(data.ranks[better]), len(data.ranks[worse])
-    return {
-        "dataset": dataset,
-        "metric": metric,
-        "better": better,
-        "worse": worse,
+    numbers = {
         "value_better": contrast.value_better,
         "value_worse": contrast.value_worse,
         "seed_sd_better": contrast.seed_sd_better,
@@ -184,6 +181,14 @@ def _row(
         "relative": contrast.relative,
         "relative_low": relative_low,
         "relative_high": relative_high,
+    }
+    return {
+        "dataset": dataset,
+        "metric": metric,
+        "better": better,
+        "worse": worse,
+        # what lies beyond depends on the order of sums, and so on the number of threads
+        **{name: round(value, DIGITS) for name, value in numbers.items()},
         "n_sessions": data.n_sessions,
         "n_events": len(data.sessions),
         "n_seeds": min(n_better, n_worse),
