@@ -54,6 +54,8 @@ def collect(plan: Plan, folder: Path) -> None:
     write_parquet(folder / "results.parquet", pd.concat([_result_rows(r, records[r.folder]) for r in runs]))
     history = [_with_names(pd.read_parquet(plan.folder_of(r, folder) / "history.parquet"), r) for r in runs]
     write_parquet(folder / "history.parquet", pd.concat(history).drop(columns=TIMINGS, errors="ignore"))
+    for old in (folder / "ranks").glob("*.parquet"):
+        old.unlink()  # of a data set that may not be part of the study any more
     described = {}
     for label in dict.fromkeys(run.dataset for run in runs):
         own = [run for run in runs if run.dataset == label]
