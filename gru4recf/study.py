@@ -144,12 +144,6 @@ def settings_of(study: Study, dataset: StudyDataset) -> Settings:
     )
 
 
-def testable_claims(study: Study) -> list[StudyClaim]:
-    """Return the claims whose variants are all in the study; a study of fewer variants tests fewer claims."""
-    present = set(study.variants)
-    return [claim for claim in study.claims if present.issuperset({*claim.better, *claim.worse})]
-
-
 def make_plan(study: Study, folder: Path, runs_root: Path) -> Plan:
     """Open every data set once, to check and digest it, and list the runs of the ones that are there.
 
