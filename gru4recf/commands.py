@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from gru4recf.errors import RunError, StudyError
-from gru4recf.files import read_json, write_text
-from gru4recf.results import ERROR_FILE, RUN_NOTEBOOK, RUNS, find_in_checkout, is_finished, run_folder, versions
+from gru4recf.files import locked, read_json, write_text
+from gru4recf.results import (
+    ERROR_FILE,
+    RUN_NOTEBOOK,
+    RUNS,
+    find_in_checkout,
+    is_finished,
+    require_same_run,
+    run_folder,
+    versions,
+)
 from gru4recf.settings import STRATEGIES, RunSpec, Settings, validated
 
 Tell = Callable[[str], None]
@@ -33,16 +42,19 @@ def make_run(
     chosen = validated(Settings, settings, "--set")
     names = {"dataset": _absolute(dataset), "variant": variant, "strategy": strategy, "seed": seed}
     spec = validated(RunSpec, {**names, "settings": chosen}, "run")
-    folder = run_folder(spec, check_data(spec.dataset, chosen, [variant]), out)
-    if is_finished(folder):
-        tell(f"{folder}: finished before; delete the folder to run it again.")
-        return
-    parameters = {**names, **chosen.model_dump(), "out": str(folder)}
-    try:
-        run_notebook(find_in_checkout("notebooks", RUN_NOTEBOOK), folder / RUN_NOTEBOOK, parameters)
-    except StudyError as error:
-        write_text(folder / ERROR_FILE, f"{error}\n")
-        raise
+    digest = check_data(spec.dataset, chosen, [variant])
+    folder = run_folder(spec, digest, out)
+    with locked(folder, lambda: tell(f"{folder}: another process makes this run; waiting for it to end.")):
+        if is_finished(folder):
+            require_same_run(folder, spec, digest)
+            tell(f"{folder}: finished before; delete the folder to run it again.")
+            return
+        parameters = {**names, **chosen.model_dump(), "out": str(folder)}
+        try:
+            run_notebook(find_in_checkout("notebooks", RUN_NOTEBOOK), folder / RUN_NOTEBOOK, parameters)
+        except StudyError as error:
+            write_text(folder / ERROR_FILE, f"{error}\n")
+            raise
     (folder / ERROR_FILE).unlink(missing_ok=True)
     metrics = read_json(folder / "result.json")["metrics"]
     tell(f"{folder}: Recall@20 {metrics['Recall@20']:.4f}, MRR@20 {metrics['MRR@20']:.4f}")

@@ -5,11 +5,12 @@ and renamed; a reader never meets half a file, whenever the writer was killed.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,38 @@ def write_parquet(path: Path, frame: "pd.DataFrame") -> None:
     """Write a frame as parquet without its index; the same frame gives the same bytes."""
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
+
+
+@contextlib.contextmanager
+def locked(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """Hold a folder for this process alone; another one that wants it waits.
+
+    The lock ends with the process, however it ends, and with every child that inherits the yielded file descriptor.
+    `waiting` is called once where somebody else holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process holds the folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _flush(path: Path) -> None:

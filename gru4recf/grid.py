@@ -1,16 +1,14 @@
 """Run what is missing of a plan: hand the grid to Snakemake and tell what gets done."""
 
 import contextlib
-import fcntl
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from gru4recf.errors import StudyError
-from gru4recf.files import read_json
+from gru4recf.files import locked, read_json
 from gru4recf.results import RESULT_FILE, find_in_checkout
 from gru4recf.study import Plan, PlannedRun, finished
 
@@ -31,12 +29,13 @@ def run_missing(plan: Plan, folder: Path, *, jobs: int, profile: str, tell: Call
     if not profile_folder.is_dir():
         raise StudyError(f"{profile_folder}: no such profile; use local or slurm, or add a folder of that name there.")
     workspace = plan.folder_of(plan.runs[0], folder).parent / ".workflow" / plan.study["name"]
-    workspace.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(find_in_checkout("workflow", "Snakefile"))]
     command += ["--profile", str(profile_folder), "--directory", str(workspace), "--cores", str(jobs)]
     command += ["--config", f"folder={folder.resolve()}"]
-    with _only_one(workspace / "lock", tell), open(workspace / "snakemake.log", "w", encoding="utf-8") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    busy = "This study's runs are being made by another call, or by what a killed one left; waiting for them to end."
+    with locked(workspace, lambda: tell(busy)) as lock, open(workspace / "snakemake.log", "w", encoding="utf-8") as log:
+        # Snakemake holds the lock too: it goes on when only this process is killed
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock])
         try:
             _watch(plan, folder, process, tell)
         finally:
@@ -74,18 +73,3 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-@contextlib.contextmanager
-def _only_one(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends; a second call waits."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell("Another call is running this study; waiting for it to end.")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -57,10 +57,8 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
     notes += [f"{label} is not decided: {reason}." for label, reason in verdict["undecided"].items()]
     for label, reason in evidence.datasets["unavailable"].items():
         notes.append(f"The data set {label} could not be had here: {reason}")
-    notes.append(
-        "No variant was tuned: all share the same settings. A combination of two networks also has more parameters "
-        "than one; see the table of results."
-    )
+    notes += evidence.study["notes"]
+    notes.append("Two networks have more parameters than one; the table of results says how many.")
     return "\n".join(f"* {note}" for note in notes)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from gru4recf.data.split import Split
-from gru4recf.errors import RunError
+from gru4recf.errors import RunError, StudyError
 from gru4recf.files import atomic_path, read_json, sha256_of, write_json, write_parquet
 from gru4recf.settings import RunSpec
 
@@ -41,11 +41,11 @@ def find_in_checkout(*parts: str) -> Path:
     """Return a file or folder that lies beside the package (notebooks, workflow, studies).
 
     Raises:
-        RunError: when the package was installed without its checkout.
+        StudyError: when the package was installed without its checkout.
     """
     path = CHECKOUT.joinpath(*parts)
     if not path.exists():
-        raise RunError(
+        raise StudyError(
             f"{path} is not there: notebooks and workflow lie beside the package in a checkout. Clone the "
             "repository and install it with `pip install -e .`, or use `make setup`."
         )
@@ -185,6 +185,26 @@ def load_run(folder: Path) -> dict[str, Any]:
                 f"{folder / name}: missing or not the file that was written; delete the folder to run again."
             )
     return record
+
+
+def require_same_run(folder: Path, run: RunSpec, data_digest: str) -> None:
+    """Refuse a folder whose finished run is another one than `run`.
+
+    Raises:
+        StudyError: naming what differs.
+    """
+    record = read_json(folder / RESULT_FILE)
+    wanted = {**run.model_dump(), "data_sha256": data_digest, "code_sha256": code_digest()}
+    if different := [name for name, value in wanted.items() if record[name] != value]:
+        raise StudyError(
+            f"{folder} holds the results of another run (other {', '.join(different)}); choose another --out, or "
+            "delete the folder."
+        )
+
+
+def checkpoint_path(folder: Path, run: RunSpec, data_digest: str) -> Path:
+    """Return the run's checkpoint file; another run, data or code in the same folder never continues from it."""
+    return folder / f"checkpoint-{run_key(run, data_digest, code_digest())[-10:]}.pt"
 
 
 def is_finished(folder: Path) -> bool:

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from gru4recf.errors import DataUnavailable, StudyError, unknown_name
-from gru4recf.files import read_json, write_json
+from gru4recf.files import is_locked, read_json, write_json
 from gru4recf.models import BASELINES, VARIANTS, WITHOUT_FEATURES
 from gru4recf.results import ERROR_FILE, code_digest, is_finished, run_key
 from gru4recf.settings import STRATEGIES, RunSpec, Settings, validated
@@ -62,6 +62,8 @@ class Study(BaseModel):
     strategies: tuple[str, ...] = ("simultaneous",)
     seeds: int = Field(3, ge=1)
     settings: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    """What limits the study, in whole sentences; its report says them beside the verdict."""
     claims: tuple[StudyClaim, ...] = ()
 
 
@@ -238,8 +240,8 @@ def finished(plan: Plan, folder: Path) -> list[PlannedRun]:
 
 
 def is_running(folder: Path) -> bool:
-    """Return whether a run has begun and neither finished nor failed; a run that was killed looks the same."""
-    return folder.is_dir() and not is_finished(folder) and not (folder / ERROR_FILE).is_file()
+    """Return whether a process is making the run."""
+    return folder.is_dir() and is_locked(folder)
 
 
 def failed(plan: Plan, folder: Path) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """The commands as a user types them; the study here is small and synthetic, but everything in it is real."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +14,9 @@ from click.testing import CliRunner
 
 from gru4recf import results
 from gru4recf.cli import main
+from gru4recf.errors import StudyError
 from gru4recf.files import sha256_of
+from gru4recf.settings import RunSpec
 
 STUDY = {
     "name": "tiny",
@@ -39,13 +43,10 @@ def study(tmp_path_factory):
 
 
 def _study_process(root, out, **environment):
-    import os
-
     command = [sys.executable, "-m", "gru4recf.cli", "study", str(root / "tiny.yaml"), "--out", str(root / out)]
     environment = {**os.environ, "GRU4RECF_RUNS": str(root / "runs"), **environment}
-    return subprocess.Popen(
-        [*command, "--jobs", "2"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*command, "--jobs", "2"], env=environment, start_new_session=True, **pipes)
 
 
 def digests(folder):
@@ -90,28 +91,42 @@ class TestStudy:
         told = call("status", root / "first")
         assert told.output.startswith("tiny: 5 of 5 runs done, 0 running, 0 failed, 0 left.")
 
-    def test_a_study_that_was_killed_continues_and_a_damaged_file_is_made_anew(self, study, tmp_path):
+    @pytest.mark.parametrize("whole_group", [False, True], ids=["the study alone", "everything it started"])
+    def test_a_study_that_was_killed_continues_to_the_same_bytes(self, study, tmp_path, whole_group):
         (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
         process = _study_process(tmp_path, "first")
         deadline = time.monotonic() + 120
         while not list((tmp_path / "runs").glob("*/result.json")) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        process.kill()
+            time.sleep(0.1)
+        if whole_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
         process.communicate()
-        told = _study_process(tmp_path, "first").communicate()[0]
-        assert "[5/5]" in told or "Comparing" in told, told
+        assert not (tmp_path / "first" / "verdict.json").exists()
+        again = _study_process(tmp_path, "first")
+        told = again.communicate()[0]
+        assert again.returncode == 0, told
+        # what was left running is waited for, never raced; what was killed is not waited for
+        assert ("waiting for them to end" in told) != whole_group, told
         root, _ = study
         assert digests(root / "first") == digests(tmp_path / "first")
 
-    def test_a_failed_run_keeps_its_notebook_and_the_others_are_reported(self, tmp_path):
-        broken = {**STUDY, "settings": {**STUDY["settings"], "learning_rate": 1e30}, "seeds": 1}
-        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(broken))
+    def test_failed_runs_keep_their_notebooks_and_the_others_are_reported(self, tmp_path):
+        diverging = {"name": "synthetic", "label": "diverging", "settings": {"learning_rate": 1e30}}
+        study = {**STUDY, "datasets": [*STUDY["datasets"], diverging], "seeds": 1}
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(study))
         process = _study_process(tmp_path, "first")
         told = process.communicate()[0]
         assert process.returncode == 1
+        assert "2 runs failed, the others are reported." in told
         assert "diverged" in told
-        assert len(list((tmp_path / "runs").glob("*/02-train.failed.ipynb"))) == 2
-        assert len(list((tmp_path / "runs").glob("*popularity*/result.json"))) == 1
+        assert len(list((tmp_path / "runs").glob("diverging-*/02-train.failed.ipynb"))) == 2
+        assert len(list((tmp_path / "runs").glob("*/result.json"))) == 4
+        verdict = json.loads((tmp_path / "first" / "verdict.json").read_text())
+        assert verdict["undecided"] == {"diverging": "no finished run of id_only, parallel_concat"}
+        assert set(verdict["overall"]["pays"]["datasets"]) == {"synthetic"}
+        assert "diverging is not decided" in (tmp_path / "first" / "report.html").read_text()
 
 
 @pytest.mark.slow
@@ -125,6 +140,9 @@ def test_a_run_leaves_its_files_and_is_not_made_twice(tmp_path):
     assert (record["dataset"], record["variant"], record["seed"]) == ("synthetic", "weighted_sum", 7)
     assert record["epochs"] == record["best_epoch"] == 1
     assert "finished before" in call(*arguments).output
+    other = call(*arguments, "--seed", 8)
+    assert other.exit_code == 2
+    assert "holds the results of another run (other seed)" in other.output
     (tmp_path / "run" / "ranks.parquet").write_bytes(b"not ranks")
     with pytest.raises(results.RunError, match=r"ranks\.parquet: missing or not the file"):
         results.load_run(tmp_path / "run")
@@ -157,6 +175,14 @@ def test_help_teaches(command):
     assert "Usage:" in answer.output
 
 
+def test_a_checkpoint_belongs_to_one_run_data_and_code(tmp_path):
+    run = RunSpec(dataset="synthetic", variant="id_only")
+    own = results.checkpoint_path(tmp_path, run, "data")
+    assert own == results.checkpoint_path(tmp_path, run, "data")
+    assert own != results.checkpoint_path(tmp_path, run.model_copy(update={"seed": 1}), "data")
+    assert own != results.checkpoint_path(tmp_path, run, "other data")
+
+
 def test_help_loads_nothing_heavy():
     code = "import sys; from gru4recf.cli import main; print({'torch', 'pandas', 'papermill'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
@@ -185,5 +211,5 @@ def test_status_of_a_folder_without_a_plan_is_refused(tmp_path):
 
 def test_without_its_checkout_the_package_says_where_notebooks_belong(monkeypatch, tmp_path):
     monkeypatch.setattr(results, "CHECKOUT", Path(tmp_path))
-    with pytest.raises(results.RunError, match="in a checkout"):
+    with pytest.raises(StudyError, match="in a checkout"):
         results.find_in_checkout("notebooks")

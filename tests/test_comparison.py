@@ -39,7 +39,14 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS):
         },
         {"name": "pays", "text": "It pays.", "better": ["concat_input", "parallel_concat"], "worse": ["id_only"]},
     ]
-    study = {"name": "made_up", "title": "Made up", "variants": variants, "seeds": n_seeds, "claims": claims}
+    study = {
+        "name": "made_up",
+        "title": "Made up",
+        "variants": variants,
+        "seeds": n_seeds,
+        "claims": claims,
+        "notes": ["It is small."],
+    }
     facts = {
         "dataset": "shop",
         "counts": {**COUNTS, "items": 50, "test targets not ranked": 3},
@@ -120,6 +127,7 @@ def test_the_opening_states_every_verdict_and_what_limits_it():
     assert "It is best." in text
     assert verdict["overall"]["best"]["datasets"]["shop"]["sentence"] in text
     assert "makes do with 3 seeds" in text
+    assert "It is small." in text
     assert "other cannot be had here" in text
 
 
