@@ -2,7 +2,7 @@
 # make test    run the tests
 # make lab     open the notebooks in JupyterLab
 # make readme  put the verdict of reports/default into README.md
-# make bench   measure training speed and the time of the two commands in a fresh clone
+# make bench   measure training speed, the intervals' coverage and the time of the commands in a fresh clone
 # make lint    check code and notebooks;  make format  put them in shape
 # make clean   remove the virtual environment and all results of runs
 #
@@ -37,7 +37,9 @@ readme: setup
 	$(BIN)/python -m gru4recf.reading README.md reports/default/verdict.json
 
 bench: setup
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/training.py eshop onlineretail
+	$(BIN)/python benchmarks/recurrent.py
+	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/study.py
 
 lint: setup

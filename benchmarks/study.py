@@ -24,7 +24,7 @@ def timed(command: list[str], folder: Path, environment: dict[str, str]) -> floa
     """Run a command, show what it prints, and return wall seconds."""
     begin = time.monotonic()
     subprocess.run(command, cwd=folder, env=environment, check=True)
-    return round(time.monotonic() - begin, 1)
+    return round(time.monotonic() - begin, 2)
 
 
 def measure(root: Path) -> dict[str, object]:
@@ -48,8 +48,13 @@ def measure(root: Path) -> dict[str, object]:
         "wall_seconds": seconds,
         "n_runs": len(records),
         "largest_run_megabytes": round(max(r["peak_memory_bytes"] for r in records) / 1e6),
+        "megabytes_on_disk": {name: _megabytes(clone / name) for name in (".venv", "runs")},
         "cores": os.cpu_count(),
     }
+
+
+def _megabytes(folder: Path) -> int:
+    return round(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and not p.is_symlink()) / 1e6)
 
 
 def main() -> None:
