@@ -84,6 +84,7 @@ def test_the_committed_report_is_whole(published):
     from gru4recf.files import read_json, sha256_of
 
     files = read_json(published / "manifest.json")["files"]
+    assert read_json(published / "datasets.json")["unavailable"] == {}
     assert {"verdict.json", "results.parquet", "report.html", "figures/forest.png"} <= set(files)
     assert {name for name, digest in files.items() if sha256_of(published / name) != digest} == set()
 
