@@ -34,7 +34,7 @@ def cell(label: str, variant: str, learning_rate: float, batch_size: int) -> dic
     parts = split(data, **settings.data_options())
     generator = seed_everything(0)
     sizes = Sizes(n_items=parts.n_items, **settings.network_options())
-    network = build(variant, sizes, encode_features(data, parts.catalogue), parts.support)
+    network = build(variant, sizes, encode_features(data, parts.catalogue), parts.train)
     begin = time.process_time()
     progress = fit(network, parts.train, parts.validation, generator, **settings.training_options())
     seconds = round(time.process_time() - begin, 1)

@@ -40,7 +40,7 @@ def rates(dataset: str) -> dict[str, float]:
     parts = split(data)
     generator = seed_everything(0)
     sizes = Sizes(n_items=parts.n_items, **Settings().network_options())
-    network = build("parallel_concat", sizes, encode_features(data, parts.catalogue), parts.support)
+    network = build("parallel_concat", sizes, encode_features(data, parts.catalogue), parts.train)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.002, fused=True)
     windows = cut_windows(parts.train, Settings().max_length)
     epoch = list(batches(parts.train, windows, BATCH_SIZE.get(dataset, 128), generator=generator))

@@ -32,7 +32,7 @@ def events_per_second(dataset: str, variant: str) -> float:
     parts = split(data)
     generator = seed_everything(0)
     sizes = Sizes(n_items=parts.n_items, **settings.network_options())
-    network = build(variant, sizes, encode_features(data, parts.catalogue), parts.support)
+    network = build(variant, sizes, encode_features(data, parts.catalogue), parts.train)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     windows = cut_windows(parts.train, settings.max_length)
     rates = []

@@ -1,4 +1,4 @@
-"""Losses as pure functions of scores."""
+"""Losses as pure functions of scores. A name in a study stands for one of `LOSSES`."""
 
 import torch
 from torch.nn import functional
@@ -22,3 +22,44 @@ def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     Source: Rendle et al., UAI 2009, sec. 4.1; the constant is RecBole 1.2.1's.
     """
     return -torch.log(1e-10 + torch.sigmoid(positive - negative)).mean()
+
+
+def bpr_max(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the mean of -log sum_j s_j sigmoid(r_t - r_j) + sum_j s_j r_j^2 over rows of scores (B, N).
+
+    s is the softmax over the negatives j: all items save the target t and the padding item in column 0.
+
+    Source: Hidasi & Karatzoglou, CIKM 2018, eq. 12, regularisation 1.
+    """
+    positive, shares = _positive_and_shares(scores, targets)
+    wins = (shares * torch.sigmoid(positive - scores)).sum(dim=1)
+    return (-torch.log(1e-10 + wins) + (shares * scores**2).sum(dim=1)).mean()
+
+
+def top1(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the mean over rows (B, N) and negatives j of sigmoid(r_j - r_t) + sigmoid(r_j^2).
+
+    Source: Hidasi et al., ICLR 2016, sec. 3.1.2 (TOP1), the paper's loss, with every item as a negative.
+    """
+    positive = scores.gather(1, targets[:, None])
+    _, shares = _positive_and_shares(torch.zeros_like(scores), targets)
+    return (shares * (torch.sigmoid(scores - positive) + torch.sigmoid(scores**2))).sum(dim=1).mean()
+
+
+def top1_max(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return TOP1 with each negative weighted by its softmax share s_j, scores (B, N).
+
+    Source: Hidasi & Karatzoglou, CIKM 2018, eq. 9.
+    """
+    positive, shares = _positive_and_shares(scores, targets)
+    return (shares * (torch.sigmoid(scores - positive) + torch.sigmoid(scores**2))).sum(dim=1).mean()
+
+
+LOSSES = {"cross_entropy": cross_entropy, "bpr_max": bpr_max, "top1": top1, "top1_max": top1_max}
+
+
+def _positive_and_shares(scores: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the targets' scores (B, 1) and the softmax (B, N) over the negatives, zero at target and padding item."""
+    excluded = functional.one_hot(targets, scores.shape[1]).to(torch.bool)
+    excluded[:, 0] = True
+    return scores.gather(1, targets[:, None]), scores.masked_fill(excluded, -torch.inf).softmax(dim=1)

@@ -24,7 +24,8 @@ from gru4recf.files import atomic_path, read_json, sha256_of, write_json, write_
 from gru4recf.settings import RunSpec
 
 if TYPE_CHECKING:
-    from gru4recf.training import Progress
+    from gru4recf.evaluation import Ranks
+    from gru4recf.experiment import Trained
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 RUNS = Path(os.environ.get("GRU4RECF_RUNS", CHECKOUT / "runs"))
@@ -34,7 +35,7 @@ ERROR_FILE = "error.txt"
 RUN_FILES = ("ranks.parquet", "history.parquet", "weights.safetensors")
 RECORDED_PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "scipy", "safetensors", "papermill")
 # what decides a run's numbers; a change elsewhere (figures, statistics, commands) does not make runs stale
-DECIDING_CODE = ("data", "models", "losses.py", "metrics.py", "evaluation.py", "training.py")
+DECIDING_CODE = ("data", "models", "losses.py", "metrics.py", "evaluation.py", "training.py", "experiment.py")
 
 
 def find_in_checkout(*parts: str) -> Path:
@@ -91,9 +92,9 @@ def peak_memory_bytes() -> int:
     return kilobytes if sys.platform == "darwin" else kilobytes * 1024
 
 
-def rank_frame(parts: Split, ranks: np.ndarray) -> pd.DataFrame:
+def rank_frame(parts: Split, ranks: "Ranks") -> pd.DataFrame:
     """Return one row per test target: session, position in it (1 is the first event), raw target item, the item's
-    number of training events, length of the session, rank.
+    number of training events, length of the session, rank, and how many other items have the target's score.
     """
     sessions, catalogue = parts.test, parts.catalogue
     chosen = sessions.is_target
@@ -105,7 +106,8 @@ def rank_frame(parts: Split, ranks: np.ndarray) -> pd.DataFrame:
             "target": catalogue[sessions.items[chosen]],
             "support": parts.support[sessions.items[chosen]].astype(np.int32),
             "session_length": sessions.lengths[session].astype(np.int32),
-            "rank": ranks,
+            "rank": ranks.ranks,
+            "ties": ranks.ties.astype(np.int32),
         }
     )
 
@@ -114,30 +116,32 @@ def describe_run(
     run: RunSpec,
     *,
     data_digest: str,
-    counts: dict[str, int],
+    trained: "Trained",
     metrics: dict[str, float],
-    n_parameters: int,
-    progress: "Progress",
 ) -> dict[str, Any]:
     """Return what `result.json` says of a run besides versions and the digests of its files.
 
-    `train_seconds` are CPU seconds of training without validation, `events_per_second` training events per CPU second;
-    `metrics_all_targets` counts targets whose item was never seen in training as misses.
+    `train_seconds` are CPU seconds of training without validation, `events_per_second` training events per CPU second,
+    both of the network that was tested; `metrics_all_targets` counts targets that were not ranked, because their item
+    was never or too seldom seen in training, as misses.
     """
+    from gru4recf.training import count_parameters
+
+    counts, progress = trained.parts.counts, trained.progress
+    final = trained.retraining or progress
     ranked, unranked = counts["test targets"], counts["test targets not ranked"]
-    seconds = sum(row.get("train_cpu_seconds", 0.0) for row in progress.history)
-    trained = counts["train targets"] * progress.epoch
+    seconds = sum(row.get("train_cpu_seconds", 0.0) for row in final.history)
     return {
         **run.model_dump(),
         "metrics": metrics,
         "metrics_all_targets": {name: value * ranked / (ranked + unranked) for name, value in metrics.items()},
         "metrics_validation": progress.validation_metrics,
-        "n_parameters": n_parameters,
+        "n_parameters": count_parameters(trained.network),
         "n_events": ranked,
         "epochs": progress.epoch,
         "best_epoch": progress.best_epoch,
         "train_seconds": seconds,
-        "events_per_second": trained / seconds if seconds else 0.0,
+        "events_per_second": counts["train targets"] * final.epoch / seconds if seconds else 0.0,
         "peak_memory_bytes": peak_memory_bytes(),
         "counts": counts,
         "data_sha256": data_digest,
@@ -202,9 +206,12 @@ def require_same_run(folder: Path, run: RunSpec, data_digest: str) -> None:
         )
 
 
-def checkpoint_path(folder: Path, run: RunSpec, data_digest: str) -> Path:
-    """Return the run's checkpoint file; another run, data or code in the same folder never continues from it."""
-    return folder / f"checkpoint-{run_key(run, data_digest, code_digest())[-10:]}.pt"
+def checkpoint_path(folder: Path, run: RunSpec, data_digest: str, phase: str) -> Path:
+    """Return the file that holds the state of a run's "selection" or "retraining".
+
+    Another run, data or code in the same folder never continues from it.
+    """
+    return folder / f"checkpoint-{phase}-{run_key(run, data_digest, code_digest())[-10:]}.pt"
 
 
 def is_finished(folder: Path) -> bool:

@@ -19,8 +19,10 @@ class Settings(BaseModel):
 
     train_fraction: float = Field(1.0, gt=0, le=1)
     """Share of the training sessions that is used, the newest ones."""
-    min_support: int = Field(5, ge=1)
-    """Items with fewer training events are removed everywhere."""
+    min_support: int = Field(5, ge=0)
+    """Items with fewer training events are removed everywhere; 0 keeps items that training never saw."""
+    retrain: bool = False
+    """Whether the network tested is trained anew on training and validation, for as many epochs as were best."""
     max_length: int = Field(50, ge=1)
     """Inputs read in one pass; longer sessions are cut into windows."""
     features: str = ""
@@ -37,8 +39,18 @@ class Settings(BaseModel):
     """How the values of a list feature become one vector."""
     fusion_weights: Literal["learned", "fixed"] = "learned"
     """Whether weighted_sum learns its two weights or keeps one half each."""
+    head: Literal["linear", "where_needed"] = "linear"
+    """A linear map before the output always, or only where the width is not the item embedding's already."""
+    output: Literal["tied", "separate"] = "tied"
+    """Items are scored by their input embeddings, or by an output matrix of their own that replaces the head."""
+    output_features: bool = False
+    """Whether an item's score knows its features too."""
+    loss: Literal["cross_entropy", "bpr_max", "top1", "top1_max"] = "cross_entropy"
+    """What a step lowers, with every item as a negative."""
+    optimiser: Literal["adam", "adagrad"] = "adam"
+    """How a step follows the gradient."""
     learning_rate: float = Field(0.005, gt=0)
-    """Adam's step size."""
+    """The optimiser's step size."""
     batch_size: int = Field(128, ge=1)
     """Windows (sessions, or stretches of long ones) per step."""
     n_epochs: int = Field(10, ge=1)
@@ -59,13 +71,13 @@ class Settings(BaseModel):
 
     def network_options(self) -> dict[str, Any]:
         """What `models.base.Sizes` takes besides the number of items."""
-        names = {"embedding_size", "hidden_size", "n_layers", "dropout", "pooling", "fusion_weights"}
-        return self.model_dump(include=names)
+        names = {"embedding_size", "hidden_size", "n_layers", "dropout", "pooling", "fusion_weights", "loss"}
+        return self.model_dump(include=names | {"head", "output", "output_features"})
 
     def training_options(self) -> dict[str, Any]:
         """What `training.fit` takes."""
-        options = self.model_dump(include={"learning_rate", "batch_size", "n_epochs", "patience", "max_length"})
-        return {**options, "by_time": self.order == "by_time"}
+        names = {"learning_rate", "batch_size", "n_epochs", "patience", "max_length", "optimiser"}
+        return {**self.model_dump(include=names), "by_time": self.order == "by_time"}
 
 
 class RunSpec(BaseModel):

@@ -185,6 +185,8 @@ def check_data(name: str, settings: Settings, variants: Iterable[str]) -> str:
 
     dataset = open_dataset(name, progress=True)
     parts = split(dataset, **settings.data_options())
+    if settings.retrain:
+        split(dataset, **settings.data_options(), merge_validation=True)
     features = encode_features(dataset, parts.catalogue, settings.feature_names)
     needy = [variant for variant in variants if variant not in WITHOUT_FEATURES]
     if needy and not features:

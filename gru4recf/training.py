@@ -1,8 +1,8 @@
-"""Training: batches of whole sessions, Adam, early stopping, resume.
+"""Training: batches of whole sessions, early stopping, resume.
 
 An epoch shows every training session once; after it the network is ranked on validation. Training ends after
 `n_epochs`, or when validation MRR@20 has not improved for `patience` epochs; the best epoch's weights are restored.
-With a checkpoint, the state after each epoch is on disk, and a run that was killed continues from there to the
+Without a validation part all `n_epochs` are trained and the last weights stay. With a checkpoint, the state after each epoch is on disk, and a run that was killed continues from there to the
 same weights, bit for bit.
 """
 
@@ -22,11 +22,11 @@ from gru4recf.data.sessions import Sessions, cut_windows
 from gru4recf.errors import unknown_name
 from gru4recf.evaluation import rank_targets
 from gru4recf.files import atomic_path, sha256_of, write_text
-from gru4recf.losses import cross_entropy
 from gru4recf.metrics import summarise
 from gru4recf.settings import STRATEGIES
 
 SELECTED_ON = "validation MRR@20"
+OPTIMISERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
 
 
 @dataclass
@@ -72,10 +72,11 @@ def seed_everything(seed: int) -> np.random.Generator:
 def fit(
     network: nn.Module,
     train: Sessions,
-    validation: Sessions,
+    validation: Sessions | None,
     generator: np.random.Generator,
     *,
     strategy: str = "simultaneous",
+    optimiser: str = "adam",
     learning_rate: float,
     batch_size: int,
     n_epochs: int,
@@ -90,10 +91,11 @@ def fit(
     Args:
         network: a `SessionNetwork`; a baseline without parameters is ranked on validation and left as it is.
         train: training sessions; every event after the first of each is a target.
-        validation: sessions that choose the epoch.
+        validation: sessions that choose the epoch; None trains all epochs and keeps the last.
         generator: decides the order of sessions; torch's own generator decides dropout.
         strategy: which parameters a step trains; "simultaneous" trains all together.
-        learning_rate: Adam's.
+        optimiser: one of `OPTIMISERS`.
+        learning_rate: the optimiser's.
         batch_size: windows (sessions, or stretches of long ones) per step.
         n_epochs: epochs at most.
         patience: epochs without a better validation MRR@20 before stopping.
@@ -106,24 +108,24 @@ def fit(
         raise unknown_name("strategy", strategy, STRATEGIES)
     if not any(p.requires_grad for p in network.parameters()):
         return Progress([{"epoch": 0, **_validate(network, validation, max_length)}])
-    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    stepper = OPTIMISERS[optimiser](network.parameters(), lr=learning_rate, fused=True)
     windows = cut_windows(train, max_length)
     progress = Progress()
     if checkpoint is not None and checkpoint.exists():
-        progress = _load(checkpoint, network, optimiser, generator)
+        progress = _load(checkpoint, network, stepper, generator)
     while progress.epoch < n_epochs and progress.epoch - progress.best_epoch < max(patience, 1):
         wall, cpu = time.perf_counter(), time.process_time()
         epoch_batches = batches(train, windows, batch_size, generator=generator, by_time=by_time)
-        loss = train_epoch(network, optimiser, epoch_batches)
+        loss = train_epoch(network, stepper, epoch_batches)
         trained = time.process_time()
         row = {"epoch": progress.epoch + 1, "loss": loss, **_validate(network, validation, max_length)}
         row |= {"train_cpu_seconds": trained - cpu, "seconds": time.perf_counter() - wall}
         progress.history.append(row)
-        if row[SELECTED_ON] > progress.best_value:
-            progress.best_epoch, progress.best_value = progress.epoch, row[SELECTED_ON]
+        if validation is None or row[SELECTED_ON] > progress.best_value:
+            progress.best_epoch, progress.best_value = progress.epoch, row.get(SELECTED_ON, -1.0)
             progress.best_weights = _copy(network.state_dict())
         if checkpoint is not None:
-            _save(checkpoint, progress, network, optimiser, generator)
+            _save(checkpoint, progress, network, stepper, generator)
         on_epoch(row)
     network.load_state_dict(progress.best_weights)
     return progress
@@ -131,10 +133,9 @@ def fit(
 
 def print_epoch(row: dict[str, float]) -> None:
     """Print one line about a finished epoch."""
-    print(
-        f"epoch {row['epoch']:3.0f}  loss {row['loss']:.4f}  validation Recall@20 {row['validation Recall@20']:.4f}"
-        f"  MRR@20 {row['validation MRR@20']:.4f}  {row['seconds']:.1f} s"
-    )
+    names = ("validation Recall@20", "validation MRR@20")
+    metrics = "".join(f"  {name} {row[name]:.4f}" for name in names if name in row)
+    print(f"epoch {row['epoch']:3.0f}  loss {row['loss']:.4f}{metrics}  {row['seconds']:.1f} s")
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -142,10 +143,11 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
-def remove_checkpoint(path: Path) -> None:
-    """Delete a checkpoint and its digest, once the results are saved."""
-    path.unlink(missing_ok=True)
-    _digest_path(path).unlink(missing_ok=True)
+def remove_checkpoints(*paths: Path) -> None:
+    """Delete checkpoints and their digests, once the results are saved."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+        _digest_path(path).unlink(missing_ok=True)
 
 
 def train_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, epoch_batches: Any) -> float:
@@ -166,10 +168,12 @@ def train_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, epoch_batc
 def step_loss(network: nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
     """Return the mean loss () over all positions of a batch."""
     vectors = network.encode(batch.items.to(device), batch.batch_sizes)
-    return cross_entropy(network.scores(vectors), batch.targets.to(device))
+    return network.loss(vectors, batch.targets.to(device))
 
 
-def _validate(network: nn.Module, validation: Sessions, max_length: int) -> dict[str, float]:
+def _validate(network: nn.Module, validation: Sessions | None, max_length: int) -> dict[str, float]:
+    if validation is None:
+        return {}
     metrics = summarise(rank_targets(network, validation, max_length=max_length).ranks)
     return {f"validation {name}": value for name, value in metrics.items()}
 

@@ -177,10 +177,11 @@ def test_help_teaches(command):
 
 def test_a_checkpoint_belongs_to_one_run_data_and_code(tmp_path):
     run = RunSpec(dataset="synthetic", variant="id_only")
-    own = results.checkpoint_path(tmp_path, run, "data")
-    assert own == results.checkpoint_path(tmp_path, run, "data")
-    assert own != results.checkpoint_path(tmp_path, run.model_copy(update={"seed": 1}), "data")
-    assert own != results.checkpoint_path(tmp_path, run, "other data")
+    own = results.checkpoint_path(tmp_path, run, "data", "selection")
+    assert own == results.checkpoint_path(tmp_path, run, "data", "selection")
+    assert own != results.checkpoint_path(tmp_path, run.model_copy(update={"seed": 1}), "data", "selection")
+    assert own != results.checkpoint_path(tmp_path, run, "other data", "selection")
+    assert own != results.checkpoint_path(tmp_path, run, "data", "retraining")
 
 
 def test_help_loads_nothing_heavy():

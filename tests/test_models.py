@@ -5,10 +5,11 @@ import torch
 from gru4recf.data.features import encode_features
 from gru4recf.data.split import split
 from gru4recf.errors import StudyError
-from gru4recf.models import NETWORKS, VARIANTS, build
+from gru4recf.models import CONTROLS, NETWORKS, VARIANTS, build
 from gru4recf.models.base import Sizes
 
 E, H, B, L = 6, 5, 4, 7
+WIDE = ("parallel_scores", "interaction")  # an output matrix each instead of head and tied embedding
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def make(parts, features):
     def make(variant, **options):
         torch.manual_seed(0)
         sizes = Sizes(n_items=parts.n_items, embedding_size=E, hidden_size=H, **options)
-        return build(variant, sizes, features, parts.support).eval()
+        return build(variant, sizes, features, parts.train).eval()
 
     return make
 
@@ -47,7 +48,8 @@ class TestEveryNetwork:
 
     def test_shapes_are_recboles(self, make, interaction, parts, variant):
         network = make(variant)
-        assert network(interaction["item_id_list"], interaction["item_length"]).shape == (B, E)
+        width = 2 * H if variant in WIDE else E
+        assert network(interaction["item_id_list"], interaction["item_length"]).shape == (B, width)
         assert network.calculate_loss(interaction).shape == ()
         assert network.predict(interaction).shape == (B,)
         assert network.full_sort_predict(interaction).shape == (B, parts.n_items)
@@ -102,12 +104,26 @@ class TestEveryNetwork:
     def test_grus_have_no_biases_and_the_output_is_tied(self, make, variant):
         names = set(make(variant).state_dict())
         assert not any("bias" in name for name in names if "rnn" in name)
-        assert {"item_embedding.weight", "head.weight", "head.bias"} <= names
+        own = {"output.weight"} if variant in WIDE else {"head.weight", "head.bias"}
+        assert {"item_embedding.weight", *own} <= names
+        assert not {"output.weight", "head.weight", "head.bias"} - own & names
+
+    @pytest.mark.parametrize("options", [{"output": "separate"}, {"head": "where_needed"}, {"output_features": True}])
+    def test_options_of_the_output_keep_the_contract(self, make, interaction, parts, variant, options):
+        network = make(variant, **options)
+        scores = network.full_sort_predict(interaction)
+        assert scores.shape == (B, parts.n_items)
+        torch.testing.assert_close(network.predict(interaction), scores[torch.arange(B), interaction["item_id"]])
+        network.calculate_loss(interaction).backward()
+        trained = [p for p in network.parameters() if p.requires_grad]
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained)
+        frozen = variant == "feature_only" and network.output is not None
+        assert len(trained) == len(list(network.parameters())) - frozen
 
 
 def test_parallel_concat_has_recboles_parameter_count(parts, features):
     # N E + E sum(vocabularies) + 3H (E + H) + 3H (F E + H) + E (2H + 1), from the shapes in RecBole's state dict
-    network = build("parallel_concat", Sizes(n_items=parts.n_items), features, parts.support)
+    network = build("parallel_concat", Sizes(n_items=parts.n_items), features, parts.train)
     vocabulary = sum(feature.n_values for feature in features)
     by_hand = (parts.n_items + vocabulary) * 64 + 384 * (64 + 128) + 384 * (2 * 64 + 128) + 64 * 257
     assert sum(p.numel() for p in network.parameters()) == by_hand
@@ -139,13 +155,107 @@ def test_a_concatenation_with_equal_halves_is_a_weighted_sum(make):
     torch.testing.assert_close(parallel.encode(items, batch_sizes), summed.encode(items, batch_sizes))
 
 
+def test_parallel_scores_adds_the_scores_of_two_output_matrices(make):
+    network = make("parallel_scores")
+    items, batch_sizes = torch.tensor([1, 2, 3]), torch.ones(3, dtype=torch.int64)
+    item_state = network.item_rnn(network.item_embedding(items), batch_sizes=batch_sizes)
+    feature_state = network.feature_rnn(network.features(items), batch_sizes=batch_sizes)
+    of_items, of_features = network.output.weight.split(H, dim=1)
+    expected = item_state @ of_items.T + feature_state @ of_features.T
+    torch.testing.assert_close(network.scores(network.encode(items, batch_sizes)), expected)
+
+
+def test_interaction_multiplies_the_two_states(make):
+    network = make("interaction")
+    items, batch_sizes = torch.tensor([1, 2, 3]), torch.ones(3, dtype=torch.int64)
+    item_state = network.item_rnn(network.item_embedding(items), batch_sizes=batch_sizes)
+    feature_state = network.feature_rnn(network.features(items), batch_sizes=batch_sizes)
+    of_items, of_product = network.output.weight.split(H, dim=1)
+    expected = item_state @ of_items.T + (item_state * feature_state) @ of_product.T
+    torch.testing.assert_close(network.scores(network.encode(items, batch_sizes)), expected)
+
+
+def test_the_head_is_left_out_where_the_width_fits_already(parts, features):
+    def names(variant, hidden_size):
+        sizes = Sizes(n_items=parts.n_items, embedding_size=8, hidden_size=hidden_size, head="where_needed")
+        return set(build(variant, sizes, features, parts.train).state_dict())
+
+    assert "head.weight" not in names("id_only", 8)
+    assert "head.weight" in names("id_only", 4)
+    assert "head.weight" not in names("parallel_concat", 4)
+    assert "head.weight" in names("parallel_concat", 8)
+
+
+def test_an_output_side_that_knows_features_adds_their_embeddings(make, parts):
+    network = make("id_only", output_features=True)
+    items = torch.arange(parts.n_items)
+    by_feature = sum(table(items) for table in network.output_side.tables)
+    torch.testing.assert_close(network.output_vectors(parts.n_items), network.item_embedding.weight + by_feature)
+
+
+def test_items_never_seen_are_no_negatives_and_are_scored_by_features_alone(make, parts, interaction):
+    n_seen = parts.n_items - 3
+    network = make("concat_input", output_features=True, n_seen=n_seen)
+    assert (network.item_embedding.weight[n_seen:] == 0).all()
+    assert (network.item_embedding.weight[:n_seen] != 0).any(dim=1).all()
+    vectors = torch.randn(4, E, generator=torch.Generator().manual_seed(1))
+    targets = torch.tensor([1, 2, 3, n_seen - 1])
+    expected = torch.nn.functional.cross_entropy(network.scores(vectors)[:, :n_seen], targets)
+    torch.testing.assert_close(network.loss(vectors, targets), expected)
+    network.loss(vectors, targets).backward()
+    assert (network.item_embedding.weight.grad[n_seen:] == 0).all()
+
+
+class TestControls:
+    def n_parameters(self, network):
+        return sum(p.numel() for p in network.parameters())
+
+    def build(self, variant, parts, features, **options):
+        torch.manual_seed(0)
+        return build(variant, Sizes(n_items=parts.n_items, **options), features, parts.train)
+
+    def test_the_wide_one_has_as_many_hidden_units_as_two_grus(self, parts, features):
+        assert self.build("id_only_wide", parts, features, hidden_size=20).item_rnn.hidden_size == 40
+
+    @pytest.mark.parametrize("hidden_size", [16, 100])
+    def test_the_matched_one_has_as_many_parameters_within_two_percent(self, parts, features, hidden_size):
+        parallel = self.n_parameters(self.build("parallel_concat", parts, features, hidden_size=hidden_size))
+        matched = self.n_parameters(self.build("id_only_matched", parts, features, hidden_size=hidden_size))
+        assert matched == pytest.approx(parallel, rel=0.02)
+
+    def test_the_item_twice_needs_no_features_and_reads_the_item_in_both(self, parts):
+        network = self.build("parallel_item_twice", parts, [])
+        items = torch.tensor([3, 5, 3])
+        rows = network.features(items).rows()
+        assert torch.equal(rows[0], rows[2])
+        assert not torch.equal(rows[0], rows[1])
+
+    def test_permuted_features_are_the_same_values_on_other_items(self, parts, features):
+        plain = self.build("parallel_concat", parts, features)
+        permuted = self.build("parallel_permuted", parts, features)
+        for table, other in zip(plain.features.tables, permuted.features.tables, strict=True):
+            assert not torch.equal(table.codes, other.codes)
+            assert torch.equal(table.codes.sort().values, other.codes.sort().values)
+        torch.manual_seed(1)
+        again = build("parallel_permuted", Sizes(n_items=parts.n_items), features, parts.train)
+        assert not torch.equal(again.features.tables[0].codes, permuted.features.tables[0].codes)
+
+    def test_the_untrained_one_has_nothing_to_train(self, parts, features):
+        network = self.build("parallel_untrained", parts, features)
+        assert not any(p.requires_grad for p in network.parameters())
+
+    def test_every_control_is_of_a_network(self):
+        assert set(CONTROLS.values()) <= set(NETWORKS)
+        assert set(CONTROLS) < set(VARIANTS)
+
+
 def test_a_network_that_needs_features_says_so_where_there_are_none(parts):
     with pytest.raises(StudyError, match="needs item features"):
-        build("parallel_concat", Sizes(n_items=parts.n_items), [], parts.support)
-    build("id_only", Sizes(n_items=parts.n_items), [], parts.support)
+        build("parallel_concat", Sizes(n_items=parts.n_items), [], parts.train)
+    build("id_only", Sizes(n_items=parts.n_items), [], parts.train)
 
 
 def test_an_unknown_variant_names_the_nearest(parts):
     with pytest.raises(StudyError, match="did you mean 'parallel_concat'"):
-        build("paralel_concat", Sizes(n_items=parts.n_items), [], parts.support)
+        build("paralel_concat", Sizes(n_items=parts.n_items), [], parts.train)
     assert "popularity" in VARIANTS

@@ -63,6 +63,32 @@ def test_sessions_of_one_event_are_dropped_and_counted():
     assert parts.train.n_sessions + parts.validation.n_sessions + parts.test.n_sessions == 20
 
 
+def test_merged_validation_is_training_and_the_support_counts_it():
+    data = dataset_of(["ab", "ba", "cab", "bac"], test_start=300.0, validation_start=200.0)
+    parts = split(data, min_support=1, merge_validation=True)
+    assert decoded(parts.train, parts.catalogue) == ["ab", "ba", "cab"]
+    assert parts.validation.n_sessions == 0
+    assert decoded(parts.test, parts.catalogue) == ["bac"]
+    assert dict(zip(parts.catalogue, parts.support, strict=True)) == {"": 0, "a": 3, "b": 3, "c": 1}
+
+
+def test_users_with_merged_validation_keep_their_last_event_for_test():
+    parts = split(dataset_of(["abcab", "abc", "ab"], "users"), min_support=1, merge_validation=True)
+    assert decoded(parts.train, parts.catalogue) == ["abca", "ab", "ab"]
+    assert parts.train.n_targets == 5
+    assert decoded(parts.test, parts.catalogue) == ["abcab", "abc"]
+
+
+def test_support_zero_keeps_the_whole_catalogue_unseen_items_last():
+    data = dataset_of(["ab", "ba", "cb", "da"], test_start=300.0, validation_start=200.0)
+    data = dataclasses.replace(data, items=pd.DataFrame(index=pd.Index(["d", "never", "c", "b", "a"])))
+    parts = split(data, min_support=0)
+    assert parts.catalogue.tolist() == ["", "a", "b", "d", "never", "c"]
+    assert parts.support.tolist() == [0, 2, 2, 0, 0, 0]
+    assert (parts.n_items, parts.n_seen) == (6, 3)
+    assert parts.counts["test targets not ranked"] == 0
+
+
 def test_leave_one_out_is_recboles():
     # n >= 4 events: (n - 3, 1, 1) targets in training, validation, test; n = 3: (1, 0, 1); n = 2: (1, 0, 0)
     parts = split(dataset_of(["abcab", "abc", "ab"], "users"), min_support=1)

@@ -25,7 +25,7 @@ def start(synthetic, parts):
     def start(variant="parallel_concat", seed=0):
         generator = training.seed_everything(seed)
         sizes = Sizes(n_items=parts.n_items, embedding_size=8, hidden_size=8, dropout=0.2)
-        return build(variant, sizes, encode_features(synthetic, parts.catalogue), parts.support), generator
+        return build(variant, sizes, encode_features(synthetic, parts.catalogue), parts.train), generator
 
     return start
 
@@ -145,7 +145,7 @@ def test_features_pay_where_they_tell_and_not_where_they_do_not(telling, low, hi
     for variant in ("id_only", "parallel_concat"):
         generator = training.seed_everything(0)
         sizes = Sizes(n_items=parts.n_items, embedding_size=16, hidden_size=24, dropout=0.1)
-        network = build(variant, sizes, features, parts.support)
+        network = build(variant, sizes, features, parts.train)
         fit(network, parts, generator, n_epochs=15, patience=3)
         value[variant] = summarise(rank_targets(network, parts.test, max_length=20).ranks)["MRR@20"]
     assert low < value["parallel_concat"] / value["id_only"] - 1 < high

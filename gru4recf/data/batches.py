@@ -61,14 +61,14 @@ def batches(
     generator: np.random.Generator | None,
     by_time: bool = False,
 ) -> Iterator[Batch]:
-    """Yield all windows once, `batch_size` at a time, windows of like length together.
+    """Yield all windows once, `batch_size` at a time; shuffled, windows of like length together.
 
     Args:
         sessions: what the windows point into.
         windows: cut by `cut_windows`, in order of time.
         batch_size: windows per batch; the last batch may hold fewer.
         generator: shuffles windows and batches; None keeps the order (for ranking).
-        by_time: keep blocks in order of time and shuffle only within them: the newest sessions come last.
+        by_time: keep windows strictly in order of time, the newest last, whatever their length.
     """
     order = np.arange(len(windows))
     if generator is not None and not by_time:
@@ -76,8 +76,10 @@ def batches(
     length = windows.stop - windows.start
     for block in range(0, len(order), BLOCK * batch_size):
         rows = order[block : block + BLOCK * batch_size]
-        rows = rows[np.argsort(-length[rows], kind="stable")]
         cuts = np.arange(0, len(rows), batch_size)
-        for cut in cuts if generator is None else generator.permutation(cuts):
+        if not by_time:
+            rows = rows[np.argsort(-length[rows], kind="stable")]
+            cuts = cuts if generator is None else generator.permutation(cuts)
+        for cut in cuts:
             chosen = rows[cut : cut + batch_size]
             yield make_batch(sessions, windows.start[chosen], windows.stop[chosen])

@@ -3,6 +3,9 @@
 The order of steps is the protocol's: sessions of two or more events; the split; the newest part of training if
 less than all is asked for; items with too little support *in that training part* removed everywhere; sessions
 left with one event removed. Every step counts what it drops.
+
+Once a setting or a number of epochs is chosen on validation, a second split with `merge_validation` counts validation
+as training: the newest sessions matter most.
 """
 
 from dataclasses import dataclass
@@ -23,8 +26,8 @@ class Split:
 
     Attributes:
         train, validation, test: sessions; in test and validation every event after the first is a target, or
-            only the last one when users' last events were left out.
-        catalogue: (N,) raw item ids by index; index 0 is padding ("").
+            only the last one when users' last events were left out. Merged into training, validation is empty.
+        catalogue: (N,) raw item ids by index; index 0 is padding (""), items that training never saw come last.
         support: (N,) number of training events of each item.
         counts: what was kept and dropped, by name, in the order of the steps.
     """
@@ -41,14 +44,22 @@ class Split:
         """Catalogue size with the padding item, the N of every shape."""
         return len(self.catalogue)
 
+    @property
+    def n_seen(self) -> int:
+        """Catalogue size without items that training never saw, the padding item included."""
+        return 1 + int(np.count_nonzero(self.support))
 
-def split(dataset: Dataset, *, min_support: int = 5, train_fraction: float = 1.0) -> Split:
+
+def split(
+    dataset: Dataset, *, min_support: int = 5, train_fraction: float = 1.0, merge_validation: bool = False
+) -> Split:
     """Split and filter a data set by the protocol's data rules.
 
     Args:
         dataset: events sorted by session start, session and time.
-        min_support: items with fewer events in the training part are removed.
+        min_support: items with fewer events in the training part are removed; 0 keeps the data set's whole catalogue.
         train_fraction: share of the training sessions to keep, the newest ones.
+        merge_validation: count the validation part as training.
 
     Raises:
         DataError: when a part would be empty (one session, one item, a filter that removes all).
@@ -59,7 +70,11 @@ def split(dataset: Dataset, *, min_support: int = 5, train_fraction: float = 1.0
     lengths = np.bincount(codes)
     counts = {"events read": len(events), "sessions read": len(labels), "items read": len(raw_items)}
     counts["sessions of one event dropped"] = int((lengths < 2).sum())
+    if min_support == 0:
+        raw_items = raw_items.append(dataset.items.index.difference(raw_items, sort=False))
     parts = _by_time(dataset, events, codes, lengths) if dataset.sequences == "sessions" else _by_user(codes, lengths)
+    if merge_validation:
+        parts = _merged(parts)
     in_train = _newest(parts["train"][0], codes, train_fraction)
     counts["training sessions left out by train_fraction"] = _n_sessions(parts["train"][0], codes) - _n_sessions(
         in_train, codes
@@ -69,6 +84,9 @@ def split(dataset: Dataset, *, min_support: int = 5, train_fraction: float = 1.0
     counts[f"items below support {min_support} dropped"] = int((~keep_item).sum())
     _require_catalogue(dataset.name, int(keep_item.sum()), min_support)
     order = _first_seen(items[in_train & keep_item[items]], len(raw_items))
+    if min_support == 0:  # the others in the order of the item table, which knows nothing of test
+        unseen = np.flatnonzero(support == 0)
+        order = np.append(order, unseen[np.argsort(dataset.items.index.get_indexer(raw_items[unseen]), kind="stable")])
     index_of = np.zeros(len(raw_items), dtype=np.int64)
     index_of[order] = np.arange(1, len(order) + 1)
     parts["train"] = (in_train, parts["train"][1])
@@ -79,7 +97,8 @@ def split(dataset: Dataset, *, min_support: int = 5, train_fraction: float = 1.0
         counts[f"{part} events"] = encoded[part].n_events
         counts[f"{part} targets"] = encoded[part].n_targets
         counts[f"{part} targets not ranked"] = int((inside & candidate).sum()) - encoded[part].n_targets
-        _require_targets(dataset.name, part, encoded[part])
+        if part != "validation" or not merge_validation:
+            _require_targets(dataset.name, part, encoded[part])
     catalogue = np.concatenate([[""], raw_items.to_numpy()[order]]).astype(object)
     counts["items"] = len(order)
     return Split(**encoded, catalogue=catalogue, support=np.concatenate([[0], support[order]]), counts=counts)
@@ -121,6 +140,13 @@ def _by_user(codes: np.ndarray, lengths: np.ndarray) -> dict:
         "validation": ((position <= n_train) & (length >= 4), position == n_train),
         "test": ((position <= before_test) & (length >= 3), position == before_test),
     }
+
+
+def _merged(parts: dict) -> dict:
+    """Return the parts with validation counted as training."""
+    (train, train_candidate), (validation, validation_candidate) = parts["train"], parts["validation"]
+    merged = {"train": (train | validation, train_candidate | validation_candidate)}
+    return {**parts, **merged, "validation": (np.zeros_like(validation), validation_candidate)}
 
 
 def _newest(inside: np.ndarray, codes: np.ndarray, fraction: float) -> np.ndarray:

@@ -4,12 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gru4recf.errors import unknown_name
+from gru4recf.models import baselines
+from gru4recf.models.baselines import BASELINES
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import nn
 
     from gru4recf.data.features import Feature
+    from gru4recf.data.sessions import Sessions
     from gru4recf.models.base import Sizes
 
 NETWORKS = {
@@ -18,29 +20,37 @@ NETWORKS = {
     "concat_input": "ConcatInput",
     "parallel_concat": "ParallelConcat",
     "weighted_sum": "WeightedSum",
+    "parallel_scores": "ParallelScores",
+    "interaction": "Interaction",
 }
-BASELINES = ("popularity",)
-WITHOUT_FEATURES = ("id_only", *BASELINES)
-VARIANTS = (*NETWORKS, *BASELINES)
+CONTROLS = {
+    "id_only_wide": "id_only",
+    "id_only_matched": "id_only",
+    "parallel_item_twice": "parallel_concat",
+    "parallel_permuted": "parallel_concat",
+    "parallel_untrained": "parallel_concat",
+}
+"""Control -> the network it is a control of, whose tuned settings it takes."""
+WITHOUT_FEATURES = ("id_only", "id_only_wide", "parallel_item_twice", *baselines.WITHOUT_FEATURES)
+VARIANTS = (*NETWORKS, *CONTROLS, *BASELINES)
 
 
-def build(variant: str, sizes: "Sizes", features: "list[Feature]", support: "np.ndarray") -> "nn.Module":
-    """Return a new network or baseline; torch's generator decides the initial weights.
+def build(variant: str, sizes: "Sizes", features: "list[Feature]", train: "Sessions") -> "nn.Module":
+    """Return a new network, or a baseline fitted to `train`; torch's generator decides the initial weights.
 
     Args:
         variant: one of `VARIANTS`.
         sizes: the sizes and options of networks.
         features: item features over the catalogue; variants that use none ignore them.
-        support: (N,) training events of each item, for baselines.
+        train: training sessions, which baselines count.
 
     Raises:
         StudyError: for an unknown variant, or features missing where the variant needs them.
     """
     if variant not in VARIANTS:
         raise unknown_name("variant", variant, VARIANTS)
-    module = import_module(f"gru4recf.models.{variant}")
-    if variant in NETWORKS:
-        return getattr(module, NETWORKS[variant])(sizes, features)
-    import torch
-
-    return module.Popularity(torch.from_numpy(support))
+    if variant in BASELINES:
+        return baselines.build_baseline(variant, train, sizes.n_items, features)
+    if variant in CONTROLS:
+        return getattr(import_module("gru4recf.models.controls"), variant)(sizes, features)
+    return getattr(import_module(f"gru4recf.models.{variant}"), NETWORKS[variant])(sizes, features)

@@ -1,12 +1,13 @@
-"""What all networks share: embeddings, packed recurrence, tied output and RecBole's four methods.
+"""What all networks share: embeddings, packed recurrence, output and RecBole's four methods.
 
-A variant adds its recurrent layers and says in `encode` how item and features become one vector per event:
+A variant adds its recurrent layers and says in `fuse` how item and features become one vector per event:
 
-    scores = encode(events) @ item_embedding^T
+    scores = head(fuse(events)) @ item_embedding^T
 
 Conventions kept from RecBole 1.2.1 so that the same weights give the same numbers: GRUs without biases, dropout on
 item embeddings only, Xavier normal initialisation of embeddings and of the head, the output tied to the item
-embedding.
+embedding. Options move away from them, for all variants alike: no head where it is not needed, an output matrix of
+its own in place of head and item embedding, and an output side that knows features.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gru4recf.data.features import Feature
 from gru4recf.errors import StudyError
-from gru4recf.losses import bpr, cross_entropy
+from gru4recf.losses import LOSSES, bpr
 from gru4recf.models.features import FeatureEmbedding
 from gru4recf.models.recurrent import Recurrent
 
@@ -38,27 +39,55 @@ class Sizes:
     dropout: float = 0.3
     pooling: str = "mean"
     fusion_weights: str = "learned"
+    head: str = "linear"
+    output: str = "tied"
+    output_features: bool = False
     loss: str = "cross_entropy"
+    n_seen: int | None = None
+    """Items before this index were seen in training; they alone are negatives there. None: all."""
 
 
 class SessionNetwork(nn.Module, ABC):
     """Base of the networks: items in, one vector per event out, scores by dot product with every item."""
 
     uses_features: ClassVar[bool] = True
+    uses_items: ClassVar[bool] = True
+    separate_output: ClassVar[bool] = False
+    """Whether the architecture scores by an output matrix of its own, whatever the options say."""
 
     def __init__(self, sizes: Sizes, features: list[Feature]):
         super().__init__()
-        if self.uses_features and not features:
+        if (self.uses_features or sizes.output_features) and not features:
             raise StudyError(
                 f"{type(self).__name__} needs item features and the data set has none; add an .item file "
-                "with a feature column, or leave this variant out."
+                "with a feature column, or leave this variant (or output_features) out."
             )
         self.sizes = sizes
+        self.n_seen = sizes.n_items if sizes.n_seen is None else sizes.n_seen
         self.item_embedding = nn.Embedding(sizes.n_items, sizes.embedding_size, padding_idx=0)
         self.dropout = nn.Dropout(sizes.dropout)
         self.features = FeatureEmbedding(features, sizes.embedding_size, sizes.pooling) if self.uses_features else None
-        self.head = nn.Linear(self.build(), sizes.embedding_size)
+        self._build_output(self.build(), features)
         self.apply(_initialise)
+        self._forget_unseen()
+
+    def _build_output(self, width: int, features: list[Feature]) -> None:
+        """Create what turns a fused vector of `width` into scores."""
+        sizes = self.sizes
+        separate = self.separate_output or sizes.output == "separate"
+        direct = separate or (sizes.head == "where_needed" and width == sizes.embedding_size)
+        self.head = nn.Identity() if direct else nn.Linear(width, sizes.embedding_size)
+        self.output = nn.Embedding(sizes.n_items, width, padding_idx=0) if separate else None
+        if separate and not self.uses_items:
+            self.item_embedding.requires_grad_(False)  # nothing reads it
+        output_size = width if separate else sizes.embedding_size
+        self.output_side = FeatureEmbedding(features, output_size, sizes.pooling) if sizes.output_features else None
+
+    def _forget_unseen(self) -> None:
+        """Zero what no training event can teach: the vectors of items that training never saw."""
+        for table in (self.item_embedding, self.output):
+            if table is not None:
+                table.weight.data[self.n_seen :] = 0
 
     @abstractmethod
     def build(self) -> int:
@@ -69,7 +98,7 @@ class SessionNetwork(nn.Module, ABC):
         """Return what the head reads: (n, width) for n events in packed order."""
 
     def encode(self, items: torch.Tensor, batch_sizes: torch.Tensor) -> torch.Tensor:
-        """Return one vector (n, E) per event, from the events of its session up to it.
+        """Return one vector (n, D) per event, from the events of its session up to it.
 
         Args:
             items: (n,) item indices in packed order.
@@ -79,7 +108,20 @@ class SessionNetwork(nn.Module, ABC):
 
     def scores(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the scores (n, N) of all items, the padding column included."""
-        return vectors @ self.item_embedding.weight.T
+        return vectors @ self.output_vectors(self.sizes.n_items).T
+
+    def output_vectors(self, n_items: int) -> torch.Tensor:
+        """Return what the first `n_items` items are scored with, (n_items, D)."""
+        table = self.item_embedding if self.output is None else self.output
+        vectors = table.weight[:n_items]
+        if self.output_side is None:
+            return vectors
+        by_feature = self.output_side(torch.arange(n_items, device=vectors.device)).rows()
+        return vectors + by_feature.view(n_items, -1, vectors.shape[1]).sum(dim=1)
+
+    def loss(self, vectors: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss () of targets (n,) given vectors (n, D), all items seen in training as negatives."""
+        return LOSSES[self.sizes.loss](vectors @ self.output_vectors(self.n_seen).T, targets)
 
     def embed_items(self, items: torch.Tensor) -> torch.Tensor:
         """Return item embeddings (n, E) after dropout."""
@@ -90,7 +132,7 @@ class SessionNetwork(nn.Module, ABC):
         return Recurrent(n_inputs * self.sizes.embedding_size, self.sizes.hidden_size, self.sizes.n_layers)
 
     def forward(self, item_seq: torch.Tensor, item_seq_len: torch.Tensor) -> torch.Tensor:
-        """Return the vector (B, E) after the last event of each right-padded sequence.
+        """Return the vector (B, D) after the last event of each right-padded sequence; D is E with RecBole's head.
 
         Args:
             item_seq: (B, L) item indices, 0 behind the end.
@@ -105,9 +147,8 @@ class SessionNetwork(nn.Module, ABC):
         """Return the mean loss () of the targets `item_id`; bpr reads `neg_item_id` too."""
         vectors = self._last_vectors(interaction)
         if self.sizes.loss == "bpr":
-            positive, negative = (self._score_of(vectors, interaction[k]) for k in ("item_id", "neg_item_id"))
-            return bpr(positive, negative)
-        return cross_entropy(self.scores(vectors), interaction["item_id"])
+            return bpr(*(self._score_of(vectors, interaction[name]) for name in ("item_id", "neg_item_id")))
+        return self.loss(vectors, interaction["item_id"])
 
     def predict(self, interaction: Interaction) -> torch.Tensor:
         """Return the score (B,) of each row's `item_id`."""
@@ -121,7 +162,7 @@ class SessionNetwork(nn.Module, ABC):
         return self(interaction["item_id_list"], interaction["item_length"])
 
     def _score_of(self, vectors: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        return (vectors * self.item_embedding(items)).sum(dim=1)
+        return (vectors * self.output_vectors(self.sizes.n_items)[items]).sum(dim=1)
 
 
 def _initialise(module: nn.Module) -> None:

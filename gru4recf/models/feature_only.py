@@ -13,6 +13,8 @@ from gru4recf.models.base import SessionNetwork
 class FeatureOnly(SessionNetwork):
     """One GRU over feature embeddings."""
 
+    uses_items = False
+
     def build(self) -> int:
         self.feature_rnn = self.recurrent(self.features.n_features)
         return self.sizes.hidden_size
