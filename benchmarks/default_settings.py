@@ -1,56 +1,58 @@
-"""How the default study's learning rate and batch size were chosen: on validation, for two variants at once.
+"""How the default study's learning rate and batch size were chosen: on validation, for all its networks at once.
 
-    python benchmarks/default_settings.py
+    python benchmarks/default_settings.py [LABEL ...]
 
-One seed per cell. A cell's value is the validation MRR@20 of `id_only` and of `parallel_concat`; the cell with the
-best mean of the two is the data set's default, so that neither variant's taste decides.
+The other settings are those of studies/default.yaml. One seed per cell. A cell's value is the mean validation MRR@20 of
+`VARIANTS`, the networks that the study's claims compare; the best cell is the data set's default, so that no network's
+taste decides. Test is not looked at.
 """
 
 import itertools
+import sys
 import time
+from pathlib import Path
 
 import torch
 from machine import save
 
-from gru4recf.data.features import encode_features
 from gru4recf.data.registry import open_dataset
-from gru4recf.data.split import split
-from gru4recf.models import build
-from gru4recf.models.base import Sizes
-from gru4recf.settings import Settings
-from gru4recf.training import fit, seed_everything
+from gru4recf.experiment import select
+from gru4recf.settings import RunSpec
+from gru4recf.study import read_study, settings_of
 
-LEARNING_RATES = (0.002, 0.005, 0.01)
-BATCH_SIZES = {"eshop": (64, 128, 256), "eshop-5pct": (32, 64, 128), "ml-100k": (16, 32, 64)}
-VARIANTS = ("id_only", "parallel_concat")
-
-
-def cell(label: str, variant: str, learning_rate: float, batch_size: int) -> dict[str, float]:
-    """Train once; return the best validation MRR@20, its epoch and CPU seconds."""
-    name = label.removesuffix("-5pct")
-    small = {"train_fraction": 0.05, "n_epochs": 40, "patience": 5} if label.endswith("5pct") else {"n_epochs": 20}
-    settings = Settings(learning_rate=learning_rate, batch_size=batch_size, **small)
-    data = open_dataset(name, progress=True)
-    parts = split(data, **settings.data_options())
-    generator = seed_everything(0)
-    sizes = Sizes(n_items=parts.n_items, **settings.network_options())
-    network = build(variant, sizes, encode_features(data, parts.catalogue), parts.train)
-    begin = time.process_time()
-    progress = fit(network, parts.train, parts.validation, generator, **settings.training_options())
-    seconds = round(time.process_time() - begin, 1)
-    return {"validation MRR@20": progress.best_value, "best_epoch": progress.best_epoch, "cpu_seconds": seconds}
+STUDY = Path(__file__).parents[1] / "studies" / "default.yaml"
+LEARNING_RATES = {"eshop": (0.002, 0.003, 0.005), "eshop-5pct": (0.001, 0.002, 0.004), "ml-100k": (0.001, 0.002, 0.004)}
+BATCH_SIZES = {"eshop": (64, 128), "eshop-5pct": (16, 32), "ml-100k": (16, 32)}
+VARIANTS = ("id_only", "concat_input", "parallel_concat", "weighted_sum")
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    rows = []
-    for label, sizes in BATCH_SIZES.items():
-        for batch_size, learning_rate, variant in itertools.product(sizes, LEARNING_RATES, VARIANTS):
-            row = {"dataset": label, "batch_size": batch_size, "learning_rate": learning_rate, "variant": variant}
-            rows.append({**row, **cell(label, variant, learning_rate, batch_size)})
-            print(rows[-1], flush=True)
-    save("default_settings", {"cells": rows})
+def cell(label: str, learning_rate: float, batch_size: int) -> dict[str, dict[str, float]]:
+    """Train every variant once; return its best validation MRR@20, the epoch of it and CPU seconds."""
+    study = read_study(STUDY, {"learning_rate": learning_rate, "batch_size": batch_size})
+    dataset = next(one for one in study.datasets if one.shown_as == label)
+    data = open_dataset(dataset.name, progress=True)
+    found = {}
+    for variant in VARIANTS:
+        begin = time.process_time()
+        run = RunSpec(dataset=dataset.name, variant=variant, settings=settings_of(study, dataset))
+        progress = select(run, data).progress
+        seconds = round(time.process_time() - begin, 1)
+        found[variant] = {"value": progress.best_value, "epoch": progress.best_epoch, "cpu_seconds": seconds}
+        print(label, learning_rate, batch_size, variant, found[variant], flush=True)
+    return found
+
+
+def measure(label: str) -> dict:
+    """Return all cells of a data set and the best."""
+    cells = []
+    for learning_rate, batch_size in itertools.product(LEARNING_RATES[label], BATCH_SIZES[label]):
+        found = cell(label, learning_rate, batch_size)
+        mean = sum(one["value"] for one in found.values()) / len(found)
+        cells.append({"learning_rate": learning_rate, "batch_size": batch_size, "mean": mean, "variants": found})
+    return {"best": max(cells, key=lambda one: one["mean"]), "cells": cells}
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    for name in sys.argv[1:] or LEARNING_RATES:
+        save(f"default_settings_{name}", {"selected_on": "validation MRR@20", **measure(name)})

@@ -1,4 +1,4 @@
-"""The command line: `gru4recf run | study | status | data | doctor`.
+"""The command line: `gru4recf run | study | tune | status | data | export | doctor`.
 
 Heavy packages are imported inside the commands, so that `--help` answers at once.
 """
@@ -116,6 +116,62 @@ def study(
         sys.exit(3)
 
 
+@main.command(epilog=EXIT_CODES)
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--trials", required=True, type=click.IntRange(1), help="Trials of each network on each data set.")
+@click.option("--datasets", help="Only these of the study's data sets, separated by commas.")
+@click.option("--variants", help="Only these networks, separated by commas. [default: the study's]")
+@click.option("--jobs", type=click.IntRange(1), help="Searches at once. [default: number of cores]")
+@click.option("--seed", type=click.IntRange(0), help="Of proposals and trainings. [default: one no study's run has]")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs at most. [default: the study's]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the winners. [default: studies/tuned]")
+def tune(
+    study: Path,
+    trials: int,
+    datasets: str | None,
+    variants: str | None,
+    jobs: int | None,
+    seed: int | None,
+    epochs: int | None,
+    out: Path | None,
+) -> None:
+    """Choose settings for every network of STUDY by validation MRR@20, with the same effort for each.
+
+    Same space, trials, epochs and patience for all; the first trial is the study's own settings. A call that was
+    stopped, killed even, continues; more --trials add to those made. Leaves DATASET.yaml (winners) and
+    DATASET.trials.tsv (all trials) in --out.
+    """
+    from gru4recf.tuning import SEED
+    from gru4recf.tuning import tune as tune_study
+
+    tune_study(
+        study,
+        n_trials=trials,
+        labels=datasets.split(",") if datasets else (),
+        variants=variants.split(",") if variants else (),
+        jobs=jobs,
+        seed=SEED if seed is None else seed,
+        n_epochs=epochs,
+        out=out,
+        tell=click.echo,
+    )
+
+
+@main.command(epilog=EXIT_CODES)
+@click.argument("run_folder", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the files.")
+def export(run_folder: Path, out: Path) -> None:
+    """Write the run in RUN_FOLDER for RecBole 1.2.1: weights, atomic files, settings and a script.
+
+    Only parallel_concat (RecBole's GRU4RecF) and id_only (its GRU4Rec) can go there. The script evaluate.py prints in
+    RecBole's environment the test metrics that metrics.json holds.
+    """
+    from gru4recf.recbole import export_run
+
+    export_run(run_folder, out)
+    click.echo(f"{out}: run `python evaluate.py` there, in an environment with recbole 1.2.1 and safetensors.")
+
+
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def status(folder: Path) -> None:
@@ -125,16 +181,105 @@ def status(folder: Path) -> None:
     tell_status(folder, tell=click.echo)
 
 
-@main.command()
-@click.argument("dataset", required=False)
-def data(dataset: str | None) -> None:
-    """List the registered data sets, or describe DATASET (a name or a folder): counts, features, split."""
-    from gru4recf.commands import describe_dataset, list_datasets
+class _DataGroup(click.Group):
+    """Takes any word that is no command of its own for a data set to describe."""
 
-    if dataset is None:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "describe", self.commands["describe"], args
+
+
+@main.group(cls=_DataGroup, invoke_without_command=True, subcommand_metavar="[DATASET | import ...]", epilog=EXIT_CODES)
+@click.pass_context
+def data(ctx: click.Context) -> None:
+    """List the registered data sets, describe one, or import a log of your own.
+
+    \b
+    gru4recf data                  what is registered
+    gru4recf data eshop            counts, features, oddities, split and leaks of one
+    gru4recf data path/to/shop     the same for a folder with shop.inter and shop.item
+    gru4recf data import clicks.csv --items products.csv --session visit --item sku --time when --out shop
+    """
+    from gru4recf.inspection import list_datasets
+
+    if ctx.invoked_subcommand is None:
         list_datasets(tell=click.echo)
-    else:
-        describe_dataset(dataset, tell=click.echo)
+
+
+@data.command(hidden=True)
+@click.argument("dataset")
+def describe(dataset: str) -> None:
+    """Tell what DATASET (a name or a folder) holds, how it is split, and what speaks against it."""
+    from gru4recf.inspection import describe_dataset
+
+    describe_dataset(dataset, tell=click.echo)
+
+
+@data.command("import", epilog=EXIT_CODES)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--items", type=click.Path(path_type=Path), help="Table of items: one row each, a column per feature.")
+@click.option("--item", default="", help="Column of the item in the log.")
+@click.option("--time", default="", help="Column of the time: seconds, milliseconds, ... since 1970, or ISO dates.")
+@click.option("--session", default="", help="Column of the session.")
+@click.option("--user", default="", help="Column of the user; without --session, give --gap or get one sequence each.")
+@click.option("--gap", help="Begin a new session after so much idle time, such as 30min.")
+@click.option("--item-id", help="Column of the item in --items. [default: as in the log]")
+@click.option("--feature", "features", multiple=True, metavar="NAME:KIND", help="A feature's kind; may be repeated.")
+@click.option("--vectors", multiple=True, metavar="NAME=FILE.npy", help="A vector per row of --items; repeatable.")
+@click.option("--unit", default="auto", show_default=True, help="Of numeric times: s, ms, us, ns.")
+@click.option("--drop-bad", is_flag=True, help="Leave rows out that cannot be read, instead of stopping at the first.")
+@click.option("--format", "published", help="diginetica, movielens, retailrocket or yoochoose; SOURCE is their folder.")
+@click.option("--name", help="Of the data set. [default: the folder's]")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder for the atomic files.")
+def import_(
+    source: Path,
+    items: Path | None,
+    item: str,
+    time: str,
+    session: str,
+    user: str,
+    gap: str | None,
+    item_id: str | None,
+    features: tuple[str, ...],
+    vectors: tuple[str, ...],
+    unit: str,
+    drop_bad: bool,
+    published: str | None,
+    name: str | None,
+    out: Path,
+) -> None:
+    """Turn the log SOURCE (CSV, TSV, JSON lines or parquet; plain, gzip or zstd) into atomic files.
+
+    \b
+    gru4recf data import clicks.csv.gz --items products.jsonl --session visit --item sku --time when --out shop
+    gru4recf data import log.parquet --user visitor --gap 30min --item item --time ts --feature brand:token --out shop
+    gru4recf data import retailrocket/ --format retailrocket --out rocket
+
+    Kinds of features are seen from their values and told: token, token_seq, float, float_seq, text (which becomes a
+    float_seq of TF-IDF weights). --feature NAME:KIND says otherwise; NAME:drop leaves one out. Without --items, the
+    columns of the log that --feature names describe the items. Ids stay as they are written. A report tells what was
+    kept, what was left out, and why; nothing is written after an error.
+    """
+    from gru4recf.imports.command import make_import
+    from gru4recf.imports.events import Columns
+
+    make_import(
+        source,
+        out,
+        published=published,
+        items=items,
+        columns=Columns(item=item, time=time, session=session, user=user, unit=unit),
+        item_id=item_id,
+        gap=gap,
+        features=features,
+        vectors=vectors,
+        name=name,
+        drop_bad=drop_bad,
+        tell=click.echo,
+    )
 
 
 @main.command()

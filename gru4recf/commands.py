@@ -78,8 +78,9 @@ def make_study(
     """
     from gru4recf.evidence import collect
     from gru4recf.grid import run_missing
+    from gru4recf.plan import failed, finished, make_plan, write_plan
     from gru4recf.report import is_current, make_report
-    from gru4recf.study import failed, finished, make_plan, read_study, write_plan
+    from gru4recf.study import read_study
 
     if overrides.get("datasets"):
         overrides["datasets"] = [{"name": _absolute(entry["name"])} for entry in overrides["datasets"]]
@@ -123,7 +124,7 @@ def make_study(
 def tell_status(folder: Path, *, tell: Tell) -> None:
     """Tell how far a study is, and what failed."""
     from gru4recf.grid import duration
-    from gru4recf.study import failed, finished, is_running, read_plan
+    from gru4recf.plan import failed, finished, is_running, read_plan
 
     plan = read_plan(folder)
     done = finished(plan, folder)
@@ -142,44 +143,6 @@ def tell_status(folder: Path, *, tell: Tell) -> None:
         tell(f"failed: {name}: {error}")
     for label, reason in plan.unavailable.items():
         tell(f"not available: {label}: {reason}")
-
-
-def list_datasets(*, tell: Tell) -> None:
-    """Tell the registered data sets and whether each can be had without a download."""
-    from gru4recf.data.registry import datasheet, names
-
-    for name in names():
-        sheet = datasheet(name)
-        counts = sheet.counts
-        size = (
-            f"{counts.sessions:,} {sheet.sequences}, {counts.events:,} events, {counts.items:,} items"
-            if counts
-            else "generated"
-        )
-        tell(f"{name:15s} {sheet.title}: {size}. {sheet.licence}.")
-    tell("`gru4recf data NAME` fetches one and describes it; a folder with NAME.inter and NAME.item works too.")
-
-
-def describe_dataset(name: str, *, tell: Tell) -> None:
-    """Tell what a data set holds, how it is split, and what was dropped."""
-    from gru4recf.data.registry import open_dataset
-    from gru4recf.data.split import split
-
-    dataset = open_dataset(name, progress=True)
-    lengths = dataset.events.groupby("session").size()
-    tell(
-        f"{dataset.name}: {len(lengths):,} {dataset.sequences}, {len(dataset.events):,} events, "
-        f"{dataset.events['item'].nunique():,} items; events per session: median {lengths.median():.0f}, "
-        f"longest {lengths.max()}."
-    )
-    for feature, kind in dataset.kinds.items():
-        known = dataset.items[feature].map(lambda v: v is not None and v == v and v != []).mean()
-        tell(f"feature {feature} ({kind}): known for {known:.1%} of the items.")
-    for reason, count in dataset.dropped.items():
-        tell(f"dropped while reading, {reason}: {count:,}")
-    for what, count in split(dataset).counts.items():
-        tell(f"{what}: {count:,}")
-    tell(f"digest: {dataset.digest}")
 
 
 def tell_doctor(*, tell: Tell) -> None:

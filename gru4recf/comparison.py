@@ -15,6 +15,7 @@ from gru4recf.decision import compare
 from gru4recf.errors import StudyError
 from gru4recf.evidence import Evidence, rank_matrix, slice_by_support
 from gru4recf.metrics import PRIMARY, per_event
+from gru4recf.models import NETWORKS
 from gru4recf.statistics import bootstrap, interval, session_sums
 
 N_DRAWS = 10_000
@@ -58,14 +59,15 @@ def dataset_ranks(evidence: Evidence, label: str) -> DatasetRanks:
 def decide(evidence: Evidence) -> dict[str, Any]:
     """Return the content of `verdict.json`: every contrast with its interval, and the verdict on every claim.
 
-    A data set on which all runs of a variant failed is left out and named under "undecided".
+    A data set on which all runs of a variant failed is left out and named under "undecided". Generated data sets are
+    controls, and no claim is about them.
 
     Raises:
         StudyError: when no claim or no data set is left.
     """
     claims = claims_of(evidence)
     needed = {variant for claim in claims for variant in (*claim.better, *claim.worse)}
-    measured = [dataset_ranks(evidence, label) for label in evidence.ranks]
+    measured = [dataset_ranks(evidence, label) for label in evidence.real]
     lacking = {data.dataset: sorted(needed - set(data.ranks)) for data in measured}
     complete = [data for data in measured if not lacking[data.dataset]]
     undecided = {label: f"no finished run of {', '.join(names)}" for label, names in lacking.items() if names}
@@ -79,20 +81,29 @@ def variant_summary(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.
     Columns: dataset, variant, metric, value, low, high, n_seeds, events_per_item, family.
     """
     rows = []
-    for label in evidence.ranks:
-        data = dataset_ranks(evidence, label)
-        counts, source = (evidence.datasets["available"][label][key] for key in ("counts", "dataset"))
-        facts = {"events_per_item": counts["train events"] / counts["items"], "family": Path(source).name}
-        rows += [{"dataset": label, **row, **facts} for row in _means(data, metrics)]
+    for label in evidence.real:
+        source = evidence.datasets["available"][label]["dataset"]
+        facts = {"events_per_item": events_per_item(evidence, label), "family": Path(source).name}
+        variants = list(dataset_ranks(evidence, label).ranks)
+        rows += [{"dataset": label, **row, **facts} for row in means(evidence, label, variants, metrics)]
     return pd.DataFrame(rows)
 
 
-def _means(data: DatasetRanks, metrics: Sequence[str]) -> list[dict[str, Any]]:
+def events_per_item(evidence: Evidence, label: str) -> float:
+    """Return the training events of a data set per item of its catalogue."""
+    counts = evidence.datasets["available"][label]["counts"]
+    return counts["train events"] / counts["items"]
+
+
+def means(
+    evidence: Evidence, label: str, variants: Sequence[str], metrics: Sequence[str] = PRIMARY
+) -> list[dict[str, Any]]:
     """Return the mean of each variant and metric with its interval: its difference to a variant that is always 1."""
+    data = dataset_ranks(evidence, label)
     sizes = np.bincount(data.codes)
     sums = {
-        (variant, metric): session_sums(per_event(metric, ranks), data.codes)
-        for variant, ranks in data.ranks.items()
+        (variant, metric): session_sums(per_event(metric, data.ranks[variant]), data.codes)
+        for variant in variants
         for metric in metrics
     }
     pairs = [(key, "one") for key in sums]
@@ -106,35 +117,40 @@ def _means(data: DatasetRanks, metrics: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def gain_by_support(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
-    """Return, per fifth of the items by training count, how much better than ID-only each network with features is.
+    """Return, per fifth of the items by training count, how much better than ID-only each other network is.
 
     Columns: dataset, better, worse, metric, slice (0 holds the rarest items), support_low, support_high, n_events,
     relative, low, high (95% interval of the relative difference).
     """
     rows = []
-    for label, frame in evidence.ranks.items():
-        if REFERENCE not in dataset_ranks(evidence, label).ranks:
+    for label in evidence.real:
+        variants = dataset_ranks(evidence, label).ranks
+        if REFERENCE not in variants:
             continue
-        for index, part in slice_by_support(frame).groupby("slice"):
+        networks = [variant for variant in NETWORKS if variant in variants and variant != REFERENCE]
+        for index, part in slice_by_support(evidence.ranks[label]).groupby("slice"):
             support = {"support_low": part["support"].min(), "support_high": part["support"].max()}
-            for row in _gains(evidence, label, part, metric):
+            for row in gains(part, networks, REFERENCE, metric):
                 rows.append({"dataset": label, "slice": index, **support, "n_events": len(part), **row})
     return pd.DataFrame(rows)
 
 
-def _gains(evidence: Evidence, label: str, part: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
-    """Compare every network with ID-only on some of the events of a data set."""
-    codes, sessions = pd.factorize(part["session"])
-    variants = [v for v in dataset_ranks(evidence, label).ranks if v != FLOOR]
-    sums = {v: session_sums(per_event(metric, rank_matrix(part, v)), codes) for v in variants}
-    if len(sessions) < 2 or not sums[REFERENCE].any():
+def gains(frame: pd.DataFrame, better: Sequence[str], worse: str, metric: str) -> list[dict[str, Any]]:
+    """Compare each variant of `better` with `worse` on the events of `frame`, all of a data set or a slice.
+
+    Returns rows with better, worse, metric, relative, low, high (95% interval, not corrected); none where the events
+    are of one session or `worse` has no hit.
+    """
+    codes, sessions = pd.factorize(frame["session"])
+    sums = {v: session_sums(per_event(metric, rank_matrix(frame, v)), codes) for v in (*better, worse)}
+    if len(sessions) < 2 or not sums[worse].any():
         return []
-    pairs = [(variant, REFERENCE) for variant in variants if variant != REFERENCE]
+    pairs = [(variant, worse) for variant in better]
     found = bootstrap(sums, np.bincount(codes), pairs, n_draws=N_DRAWS // 5, rng=np.random.default_rng(0))
     rows = []
-    for (better, worse), contrast in found.items():
+    for (variant, _), contrast in found.items():
         low, high = interval(contrast.relative_draws)
-        names = {"better": better, "worse": worse, "metric": metric}
+        names = {"better": variant, "worse": worse, "metric": metric}
         rows.append({**names, "relative": contrast.relative, "low": low, "high": high})
     return rows
 

@@ -1,7 +1,8 @@
 """A study's evidence: the small files that its verdict, figures and report are made from.
 
     ranks/DATASET.parquet   one row per test event: session, position, target, support, session_length, and one column
-                            of ranks per run, named VARIANT/STRATEGY/SEED
+                            of ranks per run, named VARIANT/STRATEGY/SEED; where some items have the target's score, how
+                            many, in a column VARIANT/STRATEGY/SEED/ties
     results.parquet         one row per run and metric
     history.parquet         one row per run and epoch
     datasets.json           per data set: counts, digests, settings; and the data sets that could not be had
@@ -18,10 +19,12 @@ import pandas as pd
 
 from gru4recf.errors import RunError, StudyError
 from gru4recf.files import read_json, write_json, write_parquet
+from gru4recf.models import BASELINES
+from gru4recf.plan import Plan, PlannedRun, finished
 from gru4recf.results import find_in_checkout, load_run
-from gru4recf.study import Plan, PlannedRun, finished
 
 EVENT_COLUMNS = ["session", "position", "target", "support", "session_length"]
+TIES = "/ties"
 TIMINGS = ["seconds", "train_cpu_seconds"]
 RUN_COLUMNS = ["dataset", "variant", "strategy", "seed"]
 
@@ -42,6 +45,16 @@ class Evidence:
         present = set(self.results["variant"])
         return [variant for variant in self.study["variants"] if variant in present]
 
+    @property
+    def controls(self) -> dict[str, str]:
+        """Label -> "positive" or "negative", of generated data sets on which features must pay, or must not."""
+        return {label: kind for label in self.ranks if (kind := self.datasets["available"][label].get("control"))}
+
+    @property
+    def real(self) -> list[str]:
+        """Labels of the data sets the claims are about: all that are no controls."""
+        return [label for label in self.ranks if label not in self.controls]
+
 
 def collect(plan: Plan, folder: Path) -> None:
     """Gather the finished runs of a plan into evidence files in `folder`.
@@ -52,7 +65,7 @@ def collect(plan: Plan, folder: Path) -> None:
     runs = finished(plan, folder)
     records = {run.folder: load_run(plan.folder_of(run, folder)) for run in runs}
     write_parquet(folder / "results.parquet", pd.concat([_result_rows(r, records[r.folder]) for r in runs]))
-    history = [_with_names(pd.read_parquet(plan.folder_of(r, folder) / "history.parquet"), r) for r in runs]
+    history = [_with_names(_selection(plan.folder_of(r, folder)), r) for r in runs]
     write_parquet(folder / "history.parquet", pd.concat(history).drop(columns=TIMINGS, errors="ignore"))
     for old in (folder / "ranks").glob("*.parquet"):
         old.unlink()  # of a data set that may not be part of the study any more
@@ -60,7 +73,7 @@ def collect(plan: Plan, folder: Path) -> None:
     for label in dict.fromkeys(run.dataset for run in runs):
         own = [run for run in runs if run.dataset == label]
         write_parquet(folder / "ranks" / f"{label}.parquet", _rank_columns(plan, own, folder))
-        described[label] = _describe(records[own[0].folder])
+        described[label] = _describe(plan, label, {run.variant: records[run.folder] for run in own})
     write_json(folder / "datasets.json", {"available": described, "unavailable": plan.unavailable})
 
 
@@ -94,11 +107,26 @@ def rank_matrix(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneous
     Raises:
         StudyError: when the data set has no run of it.
     """
-    prefix = f"{variant}/{strategy}/"
-    columns = sorted((c for c in ranks.columns if c.startswith(prefix)), key=lambda c: int(c.rsplit("/", 1)[1]))
-    if not columns:
+    return ranks[_columns(ranks, variant, strategy)].to_numpy(np.float32).T
+
+
+def tie_matrix(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneous") -> np.ndarray:
+    """Return how many other items have the target's score (n_seeds, n_events), in the order of `rank_matrix`."""
+    columns = [f"{column}{TIES}" for column in _columns(ranks, variant, strategy)]
+    return ranks.reindex(columns=columns, fill_value=0).to_numpy(np.float32).T
+
+
+def _columns(ranks: pd.DataFrame, variant: str, strategy: str) -> list[str]:
+    found = [c for c in ranks.columns if c.startswith(f"{variant}/{strategy}/") and not c.endswith(TIES)]
+    if not found:
         raise StudyError(f"No finished run of {variant} with {strategy} training; run the study again to make it.")
-    return ranks[columns].to_numpy(np.float32).T
+    return sorted(found, key=lambda column: int(column.rsplit("/", 1)[1]))
+
+
+def _selection(folder: Path) -> pd.DataFrame:
+    """Return the epochs that validation chose from; those of the training after it repeat them without a choice."""
+    history = pd.read_parquet(folder / "history.parquet")
+    return history[history["phase"] == "selection"].drop(columns="phase")
 
 
 def _with_names(frame: pd.DataFrame, run: PlannedRun) -> pd.DataFrame:
@@ -129,13 +157,29 @@ def _rank_columns(plan: Plan, runs: list[PlannedRun], folder: Path) -> pd.DataFr
                 f"{run.folder}: its test events differ from those of {runs[0].folder}; the two come from "
                 "different splits and cannot be compared. Delete both folders and run again."
             )
-        columns[f"{run.variant}/{run.strategy}/{run.seed}"] = frame["rank"]
+        name = f"{run.variant}/{run.strategy}/{run.seed}"
+        columns[name] = frame["rank"]
+        if frame["ties"].any():
+            columns[name + TIES] = frame["ties"]
     return pd.concat([events, pd.DataFrame(columns)], axis=1)
 
 
-def _describe(record: dict[str, Any]) -> dict[str, Any]:
-    """Return what a report says of a data set, taken from one of its runs."""
-    return {name: record[name] for name in ("dataset", "counts", "data_sha256", "code_sha256", "settings", "versions")}
+def _describe(plan: Plan, label: str, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what a report says of a data set, taken from a run of each variant.
+
+    `settings` are those of all its variants; `own_settings` what some have otherwise, variant -> setting -> value.
+    """
+    first = next(iter(records.values()))
+    settings = {variant: record["settings"] for variant, record in records.items() if variant not in BASELINES}
+    shared = next(iter(settings.values()), first["settings"])
+    varied = [name for name in shared if any(own[name] != shared[name] for own in settings.values())]
+    datasets = {dataset["label"] or Path(dataset["name"]).name: dataset for dataset in plan.study["datasets"]}
+    return {
+        **{name: first[name] for name in ("dataset", "counts", "data_sha256", "code_sha256", "versions")},
+        "settings": {name: value for name, value in shared.items() if name not in varied},
+        "own_settings": {variant: {name: own[name] for name in varied} for variant, own in settings.items()},
+        "control": datasets[label]["control"],
+    }
 
 
 def slice_by_support(ranks: pd.DataFrame, n_slices: int = 5) -> pd.DataFrame:

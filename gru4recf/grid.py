@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gru4recf.errors import StudyError
 from gru4recf.files import locked, read_json
+from gru4recf.plan import Plan, PlannedRun, finished
 from gru4recf.results import RESULT_FILE, find_in_checkout
-from gru4recf.study import Plan, PlannedRun, finished
 
 POLL_SECONDS = 0.5
 

@@ -13,8 +13,8 @@ from typing import Any
 import nbformat
 
 from gru4recf.files import read_json, sha256_of, write_json, write_text
+from gru4recf.plan import PLAN_FILE, Plan, finished
 from gru4recf.results import RESULT_FILE, find_in_checkout
-from gru4recf.study import PLAN_FILE, Plan, finished
 
 NOTEBOOKS = ("03-compare.ipynb", "04-figures.ipynb")
 MANIFEST = "manifest.json"

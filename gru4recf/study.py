@@ -1,27 +1,22 @@
-"""A study: one YAML file, validated, becomes a list of runs, each one plain command.
+"""A study: one YAML file, validated.
 
-    datasets x variants x strategies x seeds, with shared settings, settings per data set, and the claims it tests
+    datasets x variants x strategies x seeds, with shared settings, settings per data set, tuned settings per variant,
+    and the claims it tests
 
-The plan is written to `plan.json` in the study's folder; the workflow, `gru4recf status` and the collection of
-results read it from there.
+`plan.py` turns it into runs.
 """
 
-import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from gru4recf.errors import DataUnavailable, StudyError, unknown_name
-from gru4recf.files import is_locked, read_json, write_json
+from gru4recf.errors import StudyError, unknown_name
 from gru4recf.models import BASELINES, VARIANTS, WITHOUT_FEATURES
-from gru4recf.results import ERROR_FILE, code_digest, is_finished, run_key
-from gru4recf.settings import STRATEGIES, RunSpec, Settings, validated
-
-PLAN_FILE = "plan.json"
+from gru4recf.results import find_in_checkout
+from gru4recf.settings import STRATEGIES, Settings, validated
 
 
 class StudyDataset(BaseModel):
@@ -32,6 +27,14 @@ class StudyDataset(BaseModel):
     name: str
     label: str = ""
     settings: dict[str, Any] = {}
+    train_fractions: tuple[float, ...] = ()
+    """Stands for one data set per share of the training sessions, the newest ones."""
+    variants: tuple[str, ...] = ()
+    """Instead of the study's."""
+    control: Literal["", "positive", "negative"] = ""
+    """Generated data on which features must pay, or must not: judged as a control, left out of the claims."""
+    tuned_as: str = ""
+    """The label under which its settings were tuned; its own when empty."""
 
     @property
     def shown_as(self) -> str:
@@ -62,35 +65,13 @@ class Study(BaseModel):
     strategies: tuple[str, ...] = ("simultaneous",)
     seeds: int = Field(3, ge=1)
     settings: dict[str, Any] = {}
+    tuned: bool = False
+    """Whether each network takes the settings that `gru4recf tune` found for it (studies/tuned)."""
+    forced: dict[str, Any] = {}
+    """Settings that win over all others; `--set` of the command line."""
     notes: tuple[str, ...] = ()
     """What limits the study, in whole sentences; its report says them beside the verdict."""
     claims: tuple[StudyClaim, ...] = ()
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run of a plan: its data set's name in the study, what it is, where it goes and the command that makes it."""
-
-    dataset: str
-    variant: str
-    strategy: str
-    seed: int
-    folder: str
-    command: list[str]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All runs of a study, and the data sets that could not be had."""
-
-    study: dict[str, Any]
-    runs: list[PlannedRun]
-    unavailable: dict[str, str]
-    digests: dict[str, str]
-
-    def folder_of(self, run: PlannedRun, study_folder: Path) -> Path:
-        """Return a run's folder; plans keep it relative to the study's folder so that both can be moved together."""
-        return (study_folder / run.folder).resolve()
 
 
 def read_study(path: Path, settings: Mapping[str, Any] | None = None, **overrides: Any) -> Study:
@@ -114,11 +95,28 @@ def read_study(path: Path, settings: Mapping[str, Any] | None = None, **override
         raise StudyError(f"{path}: a study is a mapping with name, title, datasets, variants, ...")
     chosen = {name: value for name, value in overrides.items() if value is not None}
     study = validated(Study, {**content, **chosen}, str(path))
-    if settings:
-        datasets = tuple(d.model_copy(update={"settings": {**d.settings, **settings}}) for d in study.datasets)
-        study = study.model_copy(update={"datasets": datasets})
+    datasets = tuple(one for dataset in study.datasets for one in _by_fraction(dataset))
+    study = study.model_copy(update={"datasets": datasets, "forced": {**study.forced, **(settings or {})}})
     _check_names(study, str(path))
     return study
+
+
+def _by_fraction(dataset: StudyDataset) -> list[StudyDataset]:
+    """Return one data set per training size."""
+    if not dataset.train_fractions:
+        return [dataset]
+    label = dataset.shown_as
+    return [
+        dataset.model_copy(
+            update={
+                "label": label if share == 1 else f"{label}-{100 * share:g}pct",
+                "settings": {**dataset.settings, "train_fraction": share},
+                "train_fractions": (),
+                "tuned_as": dataset.tuned_as or label,
+            }
+        )
+        for share in dataset.train_fractions
+    ]
 
 
 def check_name(kind: str, name: str, known: Iterable[str]) -> None:
@@ -128,7 +126,8 @@ def check_name(kind: str, name: str, known: Iterable[str]) -> None:
 
 
 def _check_names(study: Study, where: str) -> None:
-    for variant in [*study.variants, *(v for c in study.claims for v in (*c.better, *c.worse))]:
+    in_claims = [variant for claim in study.claims for variant in (*claim.better, *claim.worse)]
+    for variant in [*study.variants, *in_claims, *(v for dataset in study.datasets for v in dataset.variants)]:
         check_name("variant", variant, VARIANTS)
     for strategy in study.strategies:
         check_name("strategy", strategy, STRATEGIES)
@@ -139,37 +138,28 @@ def _check_names(study: Study, where: str) -> None:
         settings_of(study, dataset)
 
 
-def settings_of(study: Study, dataset: StudyDataset) -> Settings:
-    """Return the validated settings of one data set's runs: the study's, then the data set's own."""
-    return validated(
-        Settings, {**study.settings, **dataset.settings}, f"study {study.name}, data set {dataset.shown_as}"
-    )
+def variants_of(study: Study, dataset: StudyDataset) -> tuple[str, ...]:
+    """Return the variants that run on one data set."""
+    return dataset.variants or study.variants
 
 
-def make_plan(study: Study, folder: Path, runs_root: Path) -> Plan:
-    """Open every data set once, to check and digest it, and list the runs of the ones that are there.
+def settings_of(study: Study, dataset: StudyDataset, variant: str = "", data_digest: str | None = None) -> Settings:
+    """Return a data set's validated settings: the study's, then the data set's own, then the variant's tuned ones.
 
-    Raises:
-        DataUnavailable: when no data set can be had.
-        StudyError: when one that is there cannot be used.
+    Args:
+        study: the study.
+        dataset: one of its data sets.
+        variant: whose tuned settings to take, in a study that uses them; without one, those before tuning.
+        data_digest: SHA-256 of the data the tuned settings must have been found on; None accepts any.
     """
-    code = code_digest()
-    runs, unavailable, digests = [], {}, {}
-    for dataset in study.datasets:
-        try:
-            digest = check_data(dataset.name, settings_of(study, dataset), study.variants)
-            digests[dataset.shown_as] = digest
-        except DataUnavailable as error:
-            unavailable[dataset.shown_as] = str(error)
-            continue
-        for spec in _specs(study, dataset):
-            run_folder = runs_root / run_key(spec, digest, code, dataset.shown_as)
-            relative = os.path.relpath(run_folder, folder.resolve())
-            run = PlannedRun(dataset.shown_as, spec.variant, spec.strategy, spec.seed, relative, run_command(spec))
-            runs.append(run)
-    if not runs:
-        raise DataUnavailable("No data set of this study can be had here. " + " ".join(unavailable.values()))
-    return Plan(study.model_dump(mode="json"), runs, unavailable, digests)
+    tuned: dict[str, Any] = {}
+    if study.tuned and variant and variant not in BASELINES:
+        from gru4recf.tuned import settings_for
+
+        label = dataset.tuned_as or dataset.shown_as
+        tuned = settings_for(find_in_checkout("studies", "tuned"), label, variant, data_digest)
+    where = f"study {study.name}, data set {dataset.shown_as}"
+    return validated(Settings, {**study.settings, **dataset.settings, **tuned, **study.forced}, where)
 
 
 def check_data(name: str, settings: Settings, variants: Iterable[str]) -> str:
@@ -188,6 +178,11 @@ def check_data(name: str, settings: Settings, variants: Iterable[str]) -> str:
     if settings.retrain:
         split(dataset, **settings.data_options(), merge_validation=True)
     features = encode_features(dataset, parts.catalogue, settings.feature_names)
+    if settings.min_support == 0 and not settings.output_features:
+        raise StudyError(
+            f"{dataset.name}: min_support is 0, which keeps items that training never saw, and networks can tell these "
+            "apart by their features alone; set output_features too, or min_support to 1."
+        )
     needy = [variant for variant in variants if variant not in WITHOUT_FEATURES]
     if needy and not features:
         raise StudyError(
@@ -195,62 +190,3 @@ def check_data(name: str, settings: Settings, variants: Iterable[str]) -> str:
             f"a feature column, or leave them out (--variants {','.join(WITHOUT_FEATURES)})."
         )
     return dataset.digest
-
-
-def _specs(study: Study, dataset: StudyDataset) -> list[RunSpec]:
-    """Return the runs of one data set; a baseline is deterministic and needs one seed."""
-    settings = settings_of(study, dataset)
-    return [
-        RunSpec(dataset=dataset.name, variant=variant, strategy=strategy, seed=seed, settings=settings)
-        for variant in study.variants
-        for strategy in (study.strategies[:1] if variant in BASELINES else study.strategies)
-        for seed in range(1 if variant in BASELINES else study.seeds)
-    ]
-
-
-def run_command(spec: RunSpec) -> list[str]:
-    """Return the arguments of `gru4recf` that make this run, without `--out` and settings at their default."""
-    default = Settings()
-    changed = {k: v for k, v in spec.settings.model_dump().items() if v != getattr(default, k)}
-    command = ["run", "--dataset", spec.dataset, "--variant", spec.variant, "--strategy", spec.strategy]
-    command += ["--seed", str(spec.seed)]
-    for name, value in changed.items():
-        command += ["--set", f"{name}={value}"]
-    return command
-
-
-def write_plan(plan: Plan, folder: Path) -> None:
-    """Write `plan.json` into the study's folder."""
-    write_json(folder / PLAN_FILE, asdict(plan))
-
-
-def read_plan(folder: Path) -> Plan:
-    """Read the plan of a study's folder.
-
-    Raises:
-        StudyError: when the folder holds no plan.
-    """
-    if not (folder / PLAN_FILE).is_file():
-        raise StudyError(f"{folder}: no {PLAN_FILE}; name the folder that `gru4recf study --out` wrote.")
-    content: Mapping[str, Any] = read_json(folder / PLAN_FILE)
-    return Plan(**{**content, "runs": [PlannedRun(**run) for run in content["runs"]]})
-
-
-def finished(plan: Plan, folder: Path) -> list[PlannedRun]:
-    """Return the runs whose record is there."""
-    return [run for run in plan.runs if is_finished(plan.folder_of(run, folder))]
-
-
-def is_running(folder: Path) -> bool:
-    """Return whether a process is making the run."""
-    return folder.is_dir() and is_locked(folder)
-
-
-def failed(plan: Plan, folder: Path) -> dict[str, str]:
-    """Return run folder name -> error sentence of the runs whose last attempt failed."""
-    errors = {}
-    for run in plan.runs:
-        error = plan.folder_of(run, folder) / ERROR_FILE
-        if error.is_file():
-            errors[error.parent.name] = error.read_text(encoding="utf-8").strip()
-    return errors

@@ -2,8 +2,8 @@
 
 An epoch shows every training session once; after it the network is ranked on validation. Training ends after
 `n_epochs`, or when validation MRR@20 has not improved for `patience` epochs; the best epoch's weights are restored.
-Without a validation part all `n_epochs` are trained and the last weights stay. With a checkpoint, the state after each epoch is on disk, and a run that was killed continues from there to the
-same weights, bit for bit.
+Without a validation part all `n_epochs` are trained and the last weights stay. With a checkpoint, the state after
+each epoch is on disk, and a run that was killed continues from there to the same weights, bit for bit.
 """
 
 import os

@@ -10,7 +10,7 @@ VARIANTS = ["popularity", "id_only", "concat_input", "parallel_concat", "weighte
 COUNTS = {f"{part} {what}": 1000 for part in ("train", "validation", "test") for what in ("events", "targets")}
 
 
-def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS):
+def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=None):
     """Return evidence in which parallel_concat ranks the same events better than the others by `shift`."""
     rng = np.random.default_rng(0)
     session = np.repeat(np.arange(n_sessions), 4)
@@ -22,7 +22,7 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS):
     rows = []
     for variant in variants:
         for seed in range(1 if variant == "popularity" else n_seeds):
-            harder = {"popularity": 40, "parallel_concat": -shift}.get(variant, 0)
+            harder = {"popularity": 40, "parallel_concat": -shift, **(harder_by or {})}.get(variant, 0)
             ranks = np.maximum(np.round(difficulty * np.exp(harder / 20 + rng.normal(0, 0.1, len(session)))), 1)
             frame[f"{variant}/simultaneous/{seed}"] = ranks.astype(np.float32)
             facts = {"dataset": "shop", "variant": variant, "strategy": "simultaneous", "seed": seed}
@@ -52,6 +52,7 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS):
         "counts": {**COUNTS, "items": 50, "test targets not ranked": 3},
         "data_sha256": "0" * 64,
     }
+    facts |= {"control": "", "own_settings": {"id_only": {"learning_rate": 0.01}}}
     facts |= {"settings": {"dropout": 0.1}, "versions": {"torch": "2"}, "code_sha256": "1" * 64}
     datasets = {"available": {"shop": facts}, "unavailable": {"other": "other cannot be had here."}}
     return Evidence(study, pd.DataFrame(rows), pd.DataFrame(), datasets, {"shop": frame})
@@ -122,7 +123,7 @@ def test_tables_say_what_was_measured():
 
 def test_the_opening_states_every_verdict_and_what_limits_it():
     evidence = made_up(shift=8)
-    verdict = comparison.decide(evidence)
+    verdict = comparison.decide(evidence) | {"controls": []}
     text = reading.opening(evidence, verdict)
     assert "It is best." in text
     assert verdict["overall"]["best"]["datasets"]["shop"]["sentence"] in text

@@ -22,7 +22,7 @@ from gru4recf import figures
 from gru4recf.errors import StudyError
 from gru4recf.figures import CAPTIONS, COLOURS, colour_of, marker_of
 from gru4recf.figures.base import signed_percent
-from gru4recf.models import VARIANTS
+from gru4recf.models import NETWORKS, VARIANTS
 
 VALIDATION = "validation MRR@20"
 METRICS = ("Recall@20", "MRR@20")
@@ -33,6 +33,8 @@ STUDY_FIGURES = (
     "forest",
     "gain_by_support",
     "metric_by_training_size",
+    "best_so_far",
+    "worth_of_features",
 )
 DATA_FIGURES = ("session_lengths", "popularity", "feature_coverage", "split_in_time")
 
@@ -76,6 +78,13 @@ def gains(relative, better="concat_input", worse="id_only", dataset="shop", metr
     return frame.assign(n_events=1200, better=better, worse=worse, dataset=dataset, metric=metric, **ends)
 
 
+def worth(relative, family="shop"):
+    relative, sizes = np.array(relative), 10.0 ** np.arange(len(relative))
+    frame = pd.DataFrame({"dataset": [f"{family}{size:.0f}" for size in sizes], "events_per_item": sizes})
+    ends = {"relative": relative, "low": relative - 0.1, "high": relative + 0.1}
+    return frame.assign(family=family, metric="MRR@20", better="concat_input", worse="id_only", **ends)
+
+
 def in_time(times):
     return pd.DataFrame({"time": times, "part": ["train", "train", "test"], "n_sessions": [8, 6, 3]})
 
@@ -87,6 +96,8 @@ FRAMES = {
     "forest": contrasts([("parallel_concat", "concat_input", 0.03, 0.01, 0.05, "supported")]),
     "gain_by_support": gains([0.4, 0.1, 0.0]),
     "metric_by_training_size": summary({"popularity": 0.1, "id_only": 0.5}, datasets=("shop", "shop-5pct")),
+    "best_so_far": pd.DataFrame({"dataset": "shop", "variant": "id_only", "trial": [1, 2], "value": [0.1, 0.2]}),
+    "worth_of_features": worth([0.2, 0.1, 0.0]),
     "session_lengths": pd.Series([2, 2, 3, 5, 9]),
     "popularity": pd.Series([50, 20, 10, 5, 5]),
     "feature_coverage": pd.DataFrame(
@@ -249,7 +260,8 @@ def test_another_process_with_other_settings_writes_the_same_bytes(tmp_path):
 
 def test_every_variant_has_its_own_colour_and_marker():
     assert set(VARIANTS) <= set(COLOURS)
-    assert len({colour_of(v) for v in COLOURS}) == len({marker_of(v) for v in COLOURS}) == len(COLOURS)
+    assert len({(colour_of(v), marker_of(v)) for v in COLOURS}) == len(COLOURS)
+    assert len({colour_of(v) for v in (*NETWORKS, "popularity")}) == len(NETWORKS) + 1
 
 
 def test_an_unknown_variant_always_has_the_same_look():
@@ -558,3 +570,18 @@ def test_split_in_time_of_a_single_moment():
 
 def test_colours_are_readable_on_white():
     assert all(np.mean(to_rgba(colour)[:3]) < 0.75 for colour in COLOURS.values())
+
+
+# What features are worth
+
+
+def test_the_worth_of_features_is_drawn_over_training_events_per_item_one_line_per_family():
+    frame = pd.concat([worth([0.2, 0.1, 0.0]), worth([0.3, np.inf], family="books")])
+    figure = figures.worth_of_features(frame)
+    (axes,) = figure.axes
+    bars = error_bars(axes)
+    assert [dot for dot, *_ in bars] == [(1.0, 20.0), (10.0, 10.0), (100.0, 0.0), (1.0, 30.0)]
+    assert bars[0][1][:, 1].tolist() == pytest.approx([10.0, 30.0])
+    assert len({colour for *_, colour in bars}) == 2
+    assert axes.get_xscale() == "log"
+    assert legend(figure) == ["shop", "books"]

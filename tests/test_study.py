@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gru4recf import plan as plans
 from gru4recf import study as studies
 from gru4recf.errors import StudyError
 from gru4recf.settings import RunSpec, Settings, run_from, validated
@@ -32,7 +33,7 @@ def write(tmp_path):
 
 
 def test_a_study_is_the_product_of_its_lists_and_a_baseline_needs_one_seed(write, tmp_path):
-    plan = studies.make_plan(studies.read_study(write()), tmp_path / "out", tmp_path / "runs")
+    plan = plans.make_plan(studies.read_study(write()), tmp_path / "out", tmp_path / "runs")
     made = [(run.dataset, run.variant, run.seed) for run in plan.runs]
     per_dataset = [("popularity", 0), *((v, s) for v in ("id_only", "parallel_concat") for s in (0, 1))]
     assert made == [(label, *run) for label in ("synthetic", "half") for run in per_dataset]
@@ -40,16 +41,16 @@ def test_a_study_is_the_product_of_its_lists_and_a_baseline_needs_one_seed(write
 
 
 def test_a_plan_survives_being_written_and_read(write, tmp_path):
-    plan = studies.make_plan(studies.read_study(write()), tmp_path, tmp_path / "runs")
-    studies.write_plan(plan, tmp_path)
-    assert studies.read_plan(tmp_path) == plan
+    plan = plans.make_plan(studies.read_study(write()), tmp_path, tmp_path / "runs")
+    plans.write_plan(plan, tmp_path)
+    assert plans.read_plan(tmp_path) == plan
     assert str(tmp_path) not in (tmp_path / "plan.json").read_text()
 
 
 def test_the_command_of_a_run_says_what_differs_from_the_defaults():
     spec = RunSpec(dataset="eshop", variant="id_only", seed=3, settings=Settings(learning_rate=0.01, dropout=0.1))
     command = "run --dataset eshop --variant id_only --strategy simultaneous --seed 3 --set learning_rate=0.01"
-    assert shlex.join(studies.run_command(spec)) == command
+    assert shlex.join(plans.run_command(spec)) == command
 
 
 def test_a_runs_folder_changes_with_settings_seed_data_and_code():
@@ -118,11 +119,11 @@ def test_a_data_set_that_cannot_be_had_is_left_out_with_its_reason(write, tmp_pa
 
     monkeypatch.setattr(registry, "open_dataset", only_synthetic)
     both = studies.read_study(write(datasets=[{"name": "eshop"}, {"name": "synthetic"}]))
-    plan = studies.make_plan(both, tmp_path, tmp_path / "runs")
+    plan = plans.make_plan(both, tmp_path, tmp_path / "runs")
     assert plan.unavailable == {"eshop": "eshop cannot be had here."}
     assert {run.dataset for run in plan.runs} == {"synthetic"}
     with pytest.raises(DataUnavailable, match="No data set of this study"):
-        studies.make_plan(studies.read_study(write(datasets=[{"name": "eshop"}])), tmp_path, tmp_path / "runs")
+        plans.make_plan(studies.read_study(write(datasets=[{"name": "eshop"}])), tmp_path, tmp_path / "runs")
 
 
 def test_a_notebooks_variables_become_a_run():

@@ -135,6 +135,8 @@ class Datasheet(_Frozen):
     validation_start: date | None = None
     test_sessions: PositiveInt | None = None
     """Where time is ordinal: this many last sessions are test, and as many before them validation."""
+    generated: dict[str, int | float] = {}
+    """What `make_synthetic` is told, for generated data."""
     sources: tuple[Annotated[MirrorSource | UrlSource | PackageSource, Field(discriminator="kind")], ...]
     """In the order in which they are tried; none for generated data."""
 

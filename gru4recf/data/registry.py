@@ -82,7 +82,7 @@ def locate(name: str, *, progress: bool = False) -> dict[str, Path]:
 
 def _open_registered(sheet: Datasheet, progress: bool) -> Dataset:
     if not sheet.sources:
-        return _finish(make_synthetic(), sheet)
+        return _finish(replace(make_synthetic(**sheet.generated), name=sheet.name), sheet)
     source, found = _obtain(sheet, progress)
     if source.reader == "atomic":
         data = read_atomic(found[0].path.parent, found[0].raw.name.split(".inter")[0])

@@ -12,11 +12,14 @@ from gru4recf.figures.learning import learning_curves
 from gru4recf.figures.metrics import metric_per_variant
 from gru4recf.figures.run import training_curve
 from gru4recf.figures.sizes import metric_by_training_size
+from gru4recf.figures.tuning import best_so_far
+from gru4recf.figures.worth import worth_of_features
 
 __all__ = [
     "CAPTIONS",
     "COLOURS",
     "Picture",
+    "best_so_far",
     "colour_of",
     "feature_coverage",
     "forest",
@@ -31,4 +34,5 @@ __all__ = [
     "show",
     "split_in_time",
     "training_curve",
+    "worth_of_features",
 ]

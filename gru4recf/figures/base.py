@@ -37,6 +37,18 @@ COLOURS = {
     "interaction": "#E69F00",
 }
 MARKERS = dict(zip(COLOURS, "XosD^vP*", strict=True))
+# A control has its network's colour, a baseline popularity's; a marker of its own tells it from the others.
+ALIKE = {
+    "id_only": {"id_only_wide": "<", "id_only_matched": ">"},
+    "parallel_concat": {"parallel_item_twice": "p", "parallel_permuted": "h", "parallel_untrained": "8"},
+    "popularity": {
+        **{"session_popularity": "o", "markov": "s", "markov_features": "D", "sequential_rules": "P"},
+        **{"item_knn": "d", "content_knn": "*", "vsknn": "v", "vstan": "^"},
+    },
+}
+for kind, markers in ALIKE.items():
+    COLOURS.update(dict.fromkeys(markers, COLOURS[kind]))
+    MARKERS.update(markers)
 OTHER_COLOURS = ("#882255", "#117733", "#332288", "#999933", "#AA4499", "#44AA99")
 OTHER_MARKERS = "<>pHd8"
 DATA_COLOUR = "#4C6A80"  # of figures that show data, not variants

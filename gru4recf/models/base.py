@@ -24,6 +24,7 @@ from gru4recf.errors import StudyError
 from gru4recf.losses import LOSSES, bpr
 from gru4recf.models.features import FeatureEmbedding
 from gru4recf.models.recurrent import Recurrent
+from gru4recf.models.softmax import linear_cross_entropy
 
 Interaction = Mapping[str, torch.Tensor]
 
@@ -121,7 +122,10 @@ class SessionNetwork(nn.Module, ABC):
 
     def loss(self, vectors: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the mean loss () of targets (n,) given vectors (n, D), all items seen in training as negatives."""
-        return LOSSES[self.sizes.loss](vectors @ self.output_vectors(self.n_seen).T, targets)
+        weight = self.output_vectors(self.n_seen)
+        if self.sizes.loss == "cross_entropy":
+            return linear_cross_entropy(vectors, weight, targets)
+        return LOSSES[self.sizes.loss](vectors @ weight.T, targets)
 
     def embed_items(self, items: torch.Tensor) -> torch.Tensor:
         """Return item embeddings (n, E) after dropout."""

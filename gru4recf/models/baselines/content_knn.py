@@ -8,7 +8,7 @@ at the angle Phi(z) pi / 2, so that its cosine falls from 1 to 0 as two numbers 
 are equally similar. Items that training never saw are scored like all others.
 
 Source: the content-based neighbour methods of the field (Lops, de Gemmis and Semeraro 2011, Recommender Systems
-Handbook, section 3.3.1); the decay 1 / d is that of sequential rules. The quarter circle is chosen here: the plain
+Handbook, chapter 3); the decay 1 / d is that of sequential rules. The quarter circle is chosen here: the plain
 cosine of two numbers says whether their signs agree.
 """
 

@@ -20,7 +20,7 @@ def values_of(feature: Feature) -> sparse.csr_array:
         codes, n_values = _single(feature)
         offsets = np.arange(len(codes) + 1)
     shape = (len(offsets) - 1, n_values)
-    array = sparse.csr_array((np.ones(len(codes)), codes, offsets), shape=shape)
+    array = sparse.csr_array((np.ones(len(codes)), codes, offsets), shape=shape, copy=True)  # summing is done in place
     array.sum_duplicates()
     return array
 

@@ -43,7 +43,8 @@ class ItemKnn(Baseline):
 def _incidence(train: Sessions, n_items: int) -> sparse.csr_array:
     """Return (sessions, N): 1 where the session has the item, however often."""
     ones = np.ones(train.n_events)
-    array = sparse.csr_array((ones, train.items, train.offsets), shape=(train.n_sessions, n_items))
+    shape = (train.n_sessions, n_items)
+    array = sparse.csr_array((ones, train.items, train.offsets), shape=shape, copy=True)  # summing is done in place
     array.sum_duplicates()
     array.data[:] = 1
     return array

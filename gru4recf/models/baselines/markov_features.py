@@ -6,13 +6,13 @@
     P(j | w)   = m(w | j) (support(j) + 1), scaled to sum to 1 over all items
 
 c(i, j) counts transitions in training, c(i) = sum_j c(i, j), kept(i) is the sum of the first part over all items, so
-that each row sums to 1, and all of B where i was never left. m(v | i) shares an item among the values of a feature, a
-missing one being a value; c(v, w) = sum_ij m(v | i) c(i, j) m(w | j); q(w) is the share of w in support + 1. An item that
-training never saw gets its part through B, both as i and as j.
+that each row sums to 1; all of P is B where i was never left. m(v | i) shares an item among the values of a feature, a
+missing one being a value too; c(v, w) = sum_ij m(v | i) c(i, j) m(w | j); q(w) is the share of w in support + 1. An
+item that training never saw gets its part through B, both as i and as j.
 
 D takes from each count what unseen pairs get: D = n1 / (n1 + 2 n2), n1 and n2 being the numbers of pairs seen once and
-twice. Source: absolute discounting, Ney, Essen and Kneser 1994 (Computer Speech and Language 8), equations 15 and 22;
-backing off to classes: Brown et al. 1992 (Computational Linguistics 18), section 3.
+twice. Source: absolute discounting and D, Ney, Essen and Kneser 1994 (Computer Speech and Language 8, 1-38);
+transitions between classes, Brown et al. 1992 (Computational Linguistics 18, 467-479).
 """
 
 import numpy as np
@@ -77,7 +77,7 @@ class _ValueTransitions:
 
 
 def neys_discount(counts: sparse.csr_array) -> float:
-    """Return D = n1 / (n1 + 2 n2), or one half where no pair was seen once or twice."""
+    """Return D = n1 / (n1 + 2 n2), or one half where no pair was seen once."""
     once, twice = (counts.data == 1).sum(), (counts.data == 2).sum()
     return float(once / (once + 2 * twice)) if once else 0.5
 

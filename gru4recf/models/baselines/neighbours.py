@@ -84,13 +84,12 @@ def inverse_frequency(train: Sessions, n_items: int) -> np.ndarray:
     return np.where(support > 0, np.log(train.n_sessions / np.maximum(support, 1)), 0.0)
 
 
-def _last_of_each(
-    group: np.ndarray, items: np.ndarray, order: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _last_of_each(group: np.ndarray, items: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (group, item, largest order) of each distinct pair of the first two, sorted by group and item."""
     by_pair = np.lexsort((order, items, group))
     group, items, order = group[by_pair], items[by_pair], order[by_pair]
-    is_last = np.append((group[1:] != group[:-1]) | (items[1:] != items[:-1]), True)
+    is_last = np.ones(len(group), dtype=bool)
+    is_last[:-1] = (group[1:] != group[:-1]) | (items[1:] != items[:-1])
     return group[is_last], items[is_last], order[is_last]
 
 

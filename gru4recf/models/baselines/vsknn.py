@@ -1,10 +1,10 @@
 """V-SKNN: the items of the training sessions that are most like the running one, late items counting more.
 
-    similarity(s)   = sum over the distinct items i of the running session that s has, of w(place of i)
-    score(j)        = (1 + idf_weight idf(j)) sum over the k most similar sessions s with j, of similarity(s) v(step of s)
-    w(p)            = p / length ("div"), (p / length)^2 ("quadratic"), 1 ("same")
-    v(d)            = 1 / d ("div"), 1 / d^2 ("quadratic"), 1 - d / 10 ("linear"), 1 ("same")
-    idf(j)          = log(training sessions / training events of j)
+    similarity(s) = sum over the distinct items i of the running session that s has, of w(place of i)
+    score(j)      = (1 + idf_weight idf(j)) sum over the k most similar sessions s with j, of similarity(s) v(step of s)
+    w(p)          = p / length ("div"), (p / length)^2 ("quadratic"), 1 ("same")
+    v(d)          = 1 / d ("div"), 1 / d^2 ("quadratic"), 1 - d / 10 ("linear"), 1 ("same")
+    idf(j)        = log(training sessions / training events of j)
 
 with p the place of an item's last event in the running session, and d the steps from its end to its last item that s
 has, 1 for the last event. The k sessions come out of the `sample_size` most recent ones that share an item.
@@ -15,10 +15,13 @@ sessions the more recent ones are neighbours; a linear v ends at 0, where sessio
 order of their first event, where session-rec takes their last.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 
 from gru4recf.data.sessions import Sessions
+from gru4recf.errors import unknown_name
 from gru4recf.models.baselines.base import Baseline, Histories
 from gru4recf.models.baselines.neighbours import TrainingSessions, distinct_items, inverse_frequency
 from gru4recf.models.baselines.sparse_rows import keep_largest
@@ -50,7 +53,8 @@ class Vsknn(Baseline):
     ):
         super().__init__(train, n_items)
         self.k = k
-        self.weighting, self.score_weighting = WEIGHTINGS[weighting], SCORE_WEIGHTINGS[score_weighting]
+        self.weighting = _named("weighting", weighting, WEIGHTINGS)
+        self.score_weighting = _named("score_weighting", score_weighting, SCORE_WEIGHTINGS)
         self.past = TrainingSessions(train, n_items, sample_size)
         self.item_weight = 1 + idf_weight * inverse_frequency(train, n_items)
 
@@ -64,3 +68,9 @@ class Vsknn(Baseline):
         scores = neighbours @ self.past.incidence
         scores.data *= self.item_weight[scores.indices]
         return scores.astype(np.float32)  # sums that differ by rounding alone become equal
+
+
+def _named(option: str, name: str, known: dict[str, Callable]) -> Callable:
+    if name not in known:
+        raise unknown_name(option, name, known)
+    return known[name]

@@ -11,18 +11,22 @@ last place of j in s, and q* the last place in s of any item of the running sess
 
 Source: Ludewig, Mauro, Latifi and Jannach 2021 (UMUAI 31, doi 10.1007/s11257-020-09277-1), after Garg et al. 2019
 (SIGIR, doi 10.1145/3331184.3331322), and `vstan` of session-rec, whose defaults these are, k excepted, which has none
-there. Sessions here have an order and no times: the age of a session is the share of the training sessions that came
-after it, and lambda_snh a share too; session-rec's default of 5 days, out of the 25 days that it trains on, is .2.
-The age of the running session would be a factor that all of its neighbours share.
+there; `similarity="dot"` leaves out the norm of s. Sessions here have an order and no times: the age of a session is
+the share of the training sessions that came after it, and lambda_snh is a share too; session-rec's default of 5 days,
+out of the 25 days that it trains on, is .2. The age of the running session would be a factor that all of its
+neighbours share, as its own norm would be.
 """
 
 import numpy as np
 from scipy import sparse
 
 from gru4recf.data.sessions import Sessions
+from gru4recf.errors import unknown_name
 from gru4recf.models.baselines.base import Baseline, Histories
 from gru4recf.models.baselines.neighbours import TrainingSessions, distinct_items, inverse_frequency
 from gru4recf.models.baselines.sparse_rows import keep_largest
+
+SIMILARITIES = ("cosine", "dot")
 
 
 class Vstan(Baseline):
@@ -43,6 +47,8 @@ class Vstan(Baseline):
         lambda_idf: float = 5.0,
     ):
         super().__init__(train, n_items)
+        if similarity not in SIMILARITIES:
+            raise unknown_name("similarity", similarity, SIMILARITIES)
         self.k, self.lambda_spw, self.lambda_ipw = k, lambda_spw, lambda_ipw
         self.past = TrainingSessions(train, n_items, sample_size)
         age = np.arange(train.n_sessions) / train.n_sessions

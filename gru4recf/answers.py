@@ -1,0 +1,88 @@
+"""The two questions of a study, answered per data set: is concatenating two networks best, and do features pay?
+
+What a reader sees first. Differences come with descriptive 95% intervals; the verdicts beside them are those of the
+study's claims, corrected for all that was tested.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from gru4recf.claims import DatasetRanks, best_of
+from gru4recf.comparison import REFERENCE, dataset_ranks, events_per_item, gains
+from gru4recf.evidence import Evidence
+from gru4recf.metrics import PRIMARY
+from gru4recf.models import BASELINES
+from gru4recf.wording import percent
+
+CANDIDATE = "parallel_concat"
+FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
+EQUAL_SIZE = ("id_only_matched", "id_only_wide", REFERENCE)  # the first that was run stands for "equal size"
+SHOWN = "MRR@20"
+
+
+def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
+    """Return one row per data set: `parallel_concat` against its strongest rival; the best fusion against ID-only of
+    equal size and against the best simple baseline, both chosen on validation; the verdict on each claim.
+    """
+    table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
+    for name, claim in verdict["overall"].items():
+        words = {label: found["verdict"] for label, found in claim["datasets"].items()}
+        table[f"{name.replace('_', ' ')}?"] = [words.get(label, "not decided") for label in table.index]
+    return table.rename_axis("data set")
+
+
+def _row(evidence: Evidence, label: str) -> dict[str, str]:
+    data, frame = dataset_ranks(evidence, label), evidence.ranks[label]
+    fusions, baselines, equal = (_present(names, data) for names in (FUSIONS, BASELINES, EQUAL_SIZE))
+    row = {}
+    rivals = [fusion for fusion in fusions if fusion != CANDIDATE]
+    if CANDIDATE in fusions and rivals:
+        row[f"{CANDIDATE} against its strongest rival"] = _strongest(frame, rivals)
+    if fusions:
+        row["best fusion"] = best_of(tuple(fusions), data)
+    if fusions and equal:
+        row["against ID-only of equal size"] = _against(frame, row["best fusion"], equal[0])
+    if fusions and baselines:
+        best = best_of(tuple(baselines), data)
+        row["against the best simple baseline"] = _against(frame, row["best fusion"], best)
+    return row
+
+
+def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
+    """Return what the best fusion gains over ID-only of equal size on each data set, by training events per item.
+
+    Columns: dataset, family, events_per_item, better, worse, metric, relative, low, high (95%, not corrected).
+    """
+    rows = []
+    for label in evidence.real:
+        data = dataset_ranks(evidence, label)
+        fusions, equal = _present(FUSIONS, data), _present(EQUAL_SIZE, data)
+        if not fusions or not equal:
+            continue
+        best = best_of(tuple(fusions), data)
+        source = evidence.datasets["available"][label]["dataset"]
+        facts = {"dataset": label, "family": source.rsplit("/", 1)[-1]}
+        facts["events_per_item"] = events_per_item(evidence, label)
+        for metric in metrics:
+            rows += [{**facts, **row} for row in gains(evidence.ranks[label], [best], equal[0], metric)]
+    return pd.DataFrame(rows)
+
+
+def _present(names: Sequence[str], data: DatasetRanks) -> list[str]:
+    return [name for name in names if name in data.ranks]
+
+
+def _strongest(frame: pd.DataFrame, rivals: list[str]) -> str:
+    rows = [row for rival in rivals for row in gains(frame, [CANDIDATE], rival, SHOWN)]
+    return _told(min(rows, key=lambda row: row["relative"])) if rows else ""
+
+
+def _against(frame: pd.DataFrame, better: str, worse: str) -> str:
+    rows = gains(frame, [better], worse, SHOWN)
+    return _told(rows[0]) if rows else ""
+
+
+def _told(row: dict[str, Any]) -> str:
+    return f"{percent(row['relative'])} [{percent(row['low'])}, {percent(row['high'])}] ({row['worse']})"

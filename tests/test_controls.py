@@ -1,0 +1,109 @@
+"""The control panel and the answers of the first screen, on evidence with known structure."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_comparison import made_up
+
+from gru4recf import answers, comparison, controls, reading
+
+VARIANTS = ["popularity", "id_only", "concat_input", "parallel_concat", "id_only_matched", "parallel_permuted"]
+
+
+def checks_of(evidence):
+    return {check.control: check for check in controls.control_panel(evidence)}
+
+
+def as_control(evidence, kind):
+    evidence.datasets["available"]["shop"]["control"] = kind
+    return evidence
+
+
+@pytest.mark.parametrize(("gain", "passed"), [(0, True), (8, False)])
+def test_permuted_features_must_not_gain(gain, passed):
+    found = checks_of(made_up(variants=VARIANTS, harder_by={"parallel_permuted": -gain}))
+    assert found["features of other items"].passed == passed
+    assert "id_only_matched" in found["features of other items"].should
+
+
+@pytest.mark.parametrize(("kind", "gain", "passed"), [("positive", 8, True), ("positive", 0, False)])
+def test_telling_features_must_gain(kind, gain, passed):
+    (check,) = controls.control_panel(as_control(made_up(shift=gain), kind))
+    assert (check.control, check.passed) == ("telling features", passed)
+
+
+@pytest.mark.parametrize(("gain", "passed"), [(8, False), (0, True)])
+def test_useless_features_must_not_gain(gain, passed):
+    (check,) = controls.control_panel(as_control(made_up(shift=gain), "negative"))
+    assert (check.control, check.passed) == ("useless features", passed)
+
+
+def test_popularity_must_rank_by_training_events_alone():
+    evidence = made_up()
+    frame = evidence.ranks["shop"]
+    assert not checks_of(evidence)["popularity"].passed
+    frame["popularity/simultaneous/0"] = (200.0 - frame["support"]).astype(np.float32)
+    assert checks_of(evidence)["popularity"].passed
+
+
+@pytest.mark.parametrize(("share", "passed"), [(20 / 50, True), (0.9, False)])
+def test_an_untrained_network_must_be_at_chance(share, passed):
+    evidence = made_up(variants=[*VARIANTS, "parallel_untrained"])
+    generator = np.random.default_rng(0)
+    for seed in range(3):
+        hit = generator.random(len(evidence.ranks["shop"])) < share
+        evidence.ranks["shop"][f"parallel_untrained/simultaneous/{seed}"] = np.where(hit, 5, 30).astype(np.float32)
+    assert checks_of(evidence)["untrained network"].passed == passed
+
+
+def test_controls_without_their_runs_are_left_out():
+    assert set(checks_of(made_up())) == {"popularity"}
+
+
+def test_a_generated_data_set_is_no_claim_and_no_row_of_the_answers():
+    evidence = made_up(shift=8)
+    evidence.ranks["made"] = evidence.ranks["shop"]
+    facts = evidence.datasets["available"]["shop"]
+    evidence.datasets["available"]["made"] = {**facts, "control": "positive"}
+    results = evidence.results.assign(dataset="made")
+    both = dataclasses.replace(evidence, results=comparison.pd.concat([evidence.results, results]))
+    verdict = comparison.decide(both)
+    assert {row["dataset"] for row in verdict["claims"]} == {"shop"}
+    assert answers.answer_table(both, verdict).index.tolist() == ["shop"]
+    assert set(comparison.variant_summary(both)["dataset"]) == {"shop"}
+
+
+def test_the_first_screen_answers_both_questions():
+    evidence = made_up(shift=8, variants=[*VARIANTS, "weighted_sum"])
+    verdict = comparison.decide(evidence)
+    row = answers.answer_table(evidence, verdict).loc["shop"]
+    assert row["best?"] == "supported"
+    assert row["parallel_concat against its strongest rival"].startswith("+")
+    assert row["against ID-only of equal size"].endswith("(id_only_matched)")
+    assert row["against the best simple baseline"].endswith("(popularity)")
+
+
+def test_a_failed_control_is_printed_beside_the_verdict():
+    evidence = made_up(variants=VARIANTS, harder_by={"parallel_permuted": -8})
+    verdict = comparison.decide(evidence) | {"controls": controls.as_rows(controls.control_panel(evidence))}
+    text = reading.failed_controls(verdict)
+    assert "2 of 2 controls failed" in text
+    assert "features of other items should show no gain over id_only_matched" in text
+    assert reading.controls_table(verdict)["result"].tolist() == ["FAIL", "FAIL", ""]
+    passed = {"controls": [{**check, "passed": True} for check in verdict["controls"]]}
+    assert reading.failed_controls(passed) == "All 3 controls came out right."
+    assert "No control was run" in reading.failed_controls({"controls": []})
+
+
+def test_the_worth_of_features_is_that_of_the_best_fusion_over_its_equal():
+    worth = answers.worth_of_features(made_up(shift=8, variants=VARIANTS))
+    assert set(worth["worse"]) == {"id_only_matched"}
+    assert worth["metric"].tolist() == ["Recall@20", "MRR@20"]
+    assert worth["events_per_item"].tolist() == [20.0, 20.0]
+
+
+def test_settings_that_variants_do_not_share_are_shown_per_variant():
+    evidence = made_up()
+    assert reading.settings_table(evidence).loc["learning_rate", "shop"] == "tuned"
+    assert reading.tuned_table(evidence).loc[("shop", "id_only"), "learning_rate"] == 0.01
