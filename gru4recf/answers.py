@@ -9,16 +9,20 @@ from typing import Any
 
 import pandas as pd
 
+from gru4recf import tuned
 from gru4recf.claims import DatasetRanks, best_of
 from gru4recf.comparison import REFERENCE, dataset_ranks, events_per_item, gains
 from gru4recf.evidence import Evidence
 from gru4recf.metrics import PRIMARY
 from gru4recf.models import BASELINES
+from gru4recf.results import find_in_checkout
+from gru4recf.sensitivity import AS_BUILT, sensitivity
 from gru4recf.wording import percent
 
 CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
 EQUAL_SIZE = ("id_only_matched", "id_only_wide", REFERENCE)  # the first that was run stands for "equal size"
+EQUAL_CAPACITY = {"equal hidden units": ["id_only_wide"], "equal parameters": ["id_only_matched"]}
 SHOWN = "MRR@20"
 
 
@@ -68,6 +72,30 @@ def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> p
         for metric in metrics:
             rows += [{**facts, **row} for row in gains(evidence.ranks[label], [best], equal[0], metric)]
     return pd.DataFrame(rows)
+
+
+def choices(evidence: Evidence) -> pd.DataFrame:
+    """Return under which choices `parallel_concat` is above its rivals, see `sensitivity`; no rows without a claim."""
+    claims = [claim for claim in evidence.study["claims"] if list(claim["better"]) == [CANDIDATE]]
+    frames = []
+    for label in evidence.real:
+        ranks = dataset_ranks(evidence, label).ranks
+        for claim in claims:
+            if {CANDIDATE, *claim["worse"]} <= set(ranks):
+                names = {"dataset": label, "claim": claim["name"], "better": CANDIDATE}
+                rivals = {AS_BUILT: claim["worse"], **EQUAL_CAPACITY}
+                frames.append(sensitivity(evidence.ranks[label], **names, rivals=rivals))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def trials(evidence: Evidence) -> pd.DataFrame:
+    """Return all tuning trials behind the study's settings; no rows where it does not use tuned ones."""
+    if not evidence.study["tuned"]:
+        return pd.DataFrame()
+    datasets = [dataset for dataset in evidence.study["datasets"] if not dataset["control"]]
+    shown_as = [dataset["tuned_as"] or dataset["label"] or dataset["name"] for dataset in datasets]
+    folder = find_in_checkout("studies") / "tuned"
+    return pd.concat([tuned.read_trials(folder, label) for label in dict.fromkeys(shown_as)], ignore_index=True)
 
 
 def _present(names: Sequence[str], data: DatasetRanks) -> list[str]:

@@ -87,6 +87,7 @@ def run(dataset: str, variant: str, strategy: str, seed: int, settings: tuple[st
 @click.option("--jobs", type=click.IntRange(1), help="Runs at once. [default: number of cores]")
 @click.option("--profile", default="local", show_default=True, help="local, slurm, or a folder in workflow/profiles.")
 @click.option("--out", type=click.Path(path_type=Path), help="The study's folder. [default: reports/NAME]")
+@click.option("--report-only", is_flag=True, help="Make no run; report what is finished.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a claim is not supported.")
 def study(
     study: Path,
@@ -97,6 +98,7 @@ def study(
     jobs: int | None,
     profile: str,
     out: Path | None,
+    report_only: bool,
     strict: bool,
 ) -> None:
     """Run what is missing of STUDY (a YAML file), decide its claims, draw its figures and write its report.
@@ -111,7 +113,8 @@ def study(
         "variants": variants.split(",") if variants else None,
         "seeds": seeds,
     }
-    supported = make_study(study, chosen, _assignments(settings), jobs=jobs, profile=profile, out=out, tell=click.echo)
+    options = {"jobs": jobs, "profile": profile, "out": out, "report_only": report_only}
+    supported = make_study(study, chosen, _assignments(settings), **options, tell=click.echo)
     if strict and not supported:
         sys.exit(3)
 

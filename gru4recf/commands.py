@@ -68,9 +68,10 @@ def make_study(
     jobs: int | None,
     profile: str,
     out: Path | None,
+    report_only: bool = False,
     tell: Tell,
 ) -> bool:
-    """Bring a study up to date and return whether all its claims are supported.
+    """Bring a study, or with `report_only` its report alone, up to date; return whether all its claims are supported.
 
     Raises:
         StudyError: for a wrong study, settings or data.
@@ -91,12 +92,14 @@ def make_study(
     for label, reason in plan.unavailable.items():
         tell(f"{label} is left out: {reason}")
     n_done = len(finished(plan, folder))
-    if n_done < len(plan.runs):
+    if n_done < len(plan.runs) and not report_only:
         tell(f"{study.name}: {len(plan.runs) - n_done} of {len(plan.runs)} runs to make.")
         run_missing(plan, folder, jobs=jobs or os.cpu_count() or 1, profile=profile, tell=tell)
     if not finished(plan, folder):
         raise RunError(f"No run of {study.name} finished. {_first_errors(failed(plan, folder))}")
-    n_failed = len(plan.runs) - len(finished(plan, folder))
+    n_failed = 0 if report_only else len(plan.runs) - len(finished(plan, folder))
+    if report_only and n_done < len(plan.runs):
+        tell(f"{n_done} of {len(plan.runs)} runs are finished; the report is made from these.")
     if not is_current(plan, folder):
         tell("Comparing, drawing figures, writing the report.")
         collect(plan, folder)
@@ -111,6 +114,9 @@ def make_study(
     for claim in verdict["overall"].values():
         for dataset in claim["datasets"].values():
             tell(dataset["sentence"])
+    for check in verdict["controls"]:
+        if check["passed"] is False:
+            tell(f"Control failed: {check['dataset']}, {check['control']}: it showed {check['showed']}.")
     tell(f"Report: {os.path.relpath(folder / 'report.html')}")
     if n_failed:
         raise RunError(f"{n_failed} runs failed, the others are reported. {_first_errors(failed(plan, folder))}")

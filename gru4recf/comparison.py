@@ -116,6 +116,11 @@ def means(
     return rows
 
 
+def of_networks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the floor and of the networks that are no controls: what fits into a figure of lines."""
+    return frame[frame["variant"].isin([*NETWORKS, FLOOR])]
+
+
 def gain_by_support(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
     """Return, per fifth of the items by training count, how much better than ID-only each other network is.
 

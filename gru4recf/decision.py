@@ -7,6 +7,9 @@ A claim says that one variant is better than its rivals. On one data set every r
 * equivalent: neither, and its 95% interval of the relative difference lies within the smallest effect of interest;
 * inconclusive: anything else.
 
+The textbook's two one-sided tests at 5% each call equivalent what has its 90% interval within the smallest effect. The
+protocol is stricter, 95%, and it alone gives verdicts; `p_equivalence` of the two tests stands beside it, uncorrected.
+
 The claim is, in this order, supported where all contrasts are; refuted where some contrast is; equivalent where all
 relative intervals lie within the smallest effect; else inconclusive. A supported contrast may lie within the smallest
 effect too: it stays supported and is called negligible, and so is the claim when one of the contrasts it needs is
@@ -14,21 +17,36 @@ negligible, or when every contrast that refutes it is.
 
 Holm's family is all contrasts of all claims, metrics and data sets. The same contrast under two claims counts once;
 a contrast and its reverse count as two. Data sets are counted, never pooled.
+
+Each row also says what its design can find at its level of Holm's procedure (`detectable`), and an inconclusive one
+what would decide it (`more_evidence`); see `power.py`.
 """
 
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from gru4recf.claims import Claim, DatasetRanks, best_of
 from gru4recf.errors import StudyError
 from gru4recf.metrics import PRIMARY, per_event
-from gru4recf.statistics import Contrast, bootstrap, holm, holm_levels, interval, p_value, session_sums
-from gru4recf.wording import claim_sentence, count_sentence, single_seed_note
+from gru4recf.power import detectable, more_evidence
+from gru4recf.statistics import (
+    Contrast,
+    bootstrap,
+    holm,
+    holm_levels,
+    interval,
+    p_equivalence,
+    p_value,
+    session_sums,
+)
+from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, single_seed_note
 
 DIGITS = 12
+FEWER_DIGITS = 6  # of what a root finder returns
 VERDICTS = ("supported", "refuted", "equivalent", "inconclusive")
 Pair = tuple[str, str, str, str]  # data set, better, worse, metric
 
@@ -168,6 +186,7 @@ def _row(
     within = -smallest_effect <= relative_low and relative_high <= smallest_effect
     verdict = judge(holm_low, holm_high, within=within)
     n_better, n_worse = len(data.ranks[better]), len(data.ranks[worse])
+    variances = contrast.variances.relative_to(contrast.value_worse)
     numbers = {
         "value_better": contrast.value_better,
         "value_worse": contrast.value_worse,
@@ -181,14 +200,24 @@ def _row(
         "relative": contrast.relative,
         "relative_low": relative_low,
         "relative_high": relative_high,
+        "seed_sd_difference": contrast.seed_sd_difference,
+        "relative_error_sessions": np.sqrt(variances.sessions),
+        "relative_error_seeds": np.sqrt(sum(variances.seeds)),
     }
+    found = detectable(variances, level)
+    more = None
+    if verdict == "inconclusive":
+        more = more_evidence(contrast.relative, variances, level=level, alpha=alpha, margin=smallest_effect)
     return {
         "dataset": dataset,
         "metric": metric,
         "better": better,
         "worse": worse,
         # what lies beyond depends on the order of sums, and so on the number of threads
-        **{name: round(value, DIGITS) for name, value in numbers.items()},
+        **{name: round(float(value), DIGITS) for name, value in numbers.items()},
+        "p_equivalence": p_equivalence(contrast.relative_draws, smallest_effect),
+        "detectable": None if found is None else round(found, FEWER_DIGITS),
+        "more_evidence": more and asdict(more) | {"sentence": needed_sentence(more, n_better, n_worse)},
         "n_sessions": data.n_sessions,
         "n_events": len(data.sessions),
         "n_seeds": min(n_better, n_worse),

@@ -153,11 +153,11 @@ def settings_of(study: Study, dataset: StudyDataset, variant: str = "", data_dig
         data_digest: SHA-256 of the data the tuned settings must have been found on; None accepts any.
     """
     tuned: dict[str, Any] = {}
-    if study.tuned and variant and variant not in BASELINES:
+    if study.tuned and variant and variant not in BASELINES and not dataset.control:
         from gru4recf.tuned import settings_for
 
         label = dataset.tuned_as or dataset.shown_as
-        tuned = settings_for(find_in_checkout("studies", "tuned"), label, variant, data_digest)
+        tuned = settings_for(find_in_checkout("studies") / "tuned", label, variant, data_digest)
     where = f"study {study.name}, data set {dataset.shown_as}"
     return validated(Settings, {**study.settings, **dataset.settings, **tuned, **study.forced}, where)
 

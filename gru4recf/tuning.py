@@ -99,8 +99,11 @@ def _networks(variants: Sequence[str], label: str) -> list[str]:
 
 
 def _chosen_datasets(datasets: Sequence["StudyDataset"], labels: Sequence[str]) -> list["StudyDataset"]:
-    """Return the data sets with these labels, or all that do not take settings tuned under another label."""
-    known = {dataset.shown_as: dataset for dataset in datasets}
+    """Return the data sets with these labels, or all that do not take settings tuned under another label.
+
+    Generated controls keep the settings of their study.
+    """
+    known = {dataset.shown_as: dataset for dataset in datasets if not dataset.control}
     borrowing = {label: one.tuned_as for label, one in known.items() if one.tuned_as not in ("", label)}
     for label in labels:
         if label not in known:

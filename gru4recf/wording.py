@@ -1,6 +1,9 @@
 """Turn rows of `verdict.json` into sentences, so that no number in a text is typed by hand."""
 
+import math
 from collections.abc import Mapping, Sequence
+
+from gru4recf.power import MOST, MoreEvidence
 
 SCOPE = {
     "supported": "on {deciding} of {all} contrasts, the weakest shown",
@@ -8,6 +11,7 @@ SCOPE = {
     "equivalent": "on {deciding} of {all} contrasts, the lowest shown",
     "inconclusive": "as {deciding} of {all} contrasts fall short, the lowest shown",
 }
+DECIDES = {"supported": "support it", "refuted": "refute it", "equivalent": "show the two equivalent"}
 
 
 def percent(value: float) -> str:
@@ -35,7 +39,26 @@ def claim_sentence(verdict: str, negligible: bool, deciding: Sequence[Mapping], 
     """Return the verdict on a claim on one data set, with the numbers of one contrast that decided it."""
     shown = min(deciding, key=lambda row: row["relative_high" if verdict == "refuted" else "relative_low"])
     scope = " " + SCOPE[verdict].format(deciding=len(deciding), all=n_contrasts) if n_contrasts > 1 else ""
-    return f"{contrast_sentence(shown)}: {verdict}{' but negligible' if negligible else ''}{scope}."
+    decision = f"{contrast_sentence(shown)}: {verdict}{' but negligible' if negligible else ''}{scope}."
+    return f"{decision} {_open_sentence(shown)}" if shown.get("more_evidence") else decision
+
+
+def needed_sentence(more: MoreEvidence, n_seeds_better: int, n_seeds_worse: int) -> str:
+    """Return how much more evidence would decide a contrast, and which kind of evidence would not."""
+    seeds = None if more.seeds is None else f"about {_times(more.seeds)} as many seeds"
+    if seeds and n_seeds_better == n_seeds_worse:
+        seeds = f"about {math.ceil(more.seeds * n_seeds_better)} seeds in place of {n_seeds_better}"
+    sessions = None if more.sessions is None else f"about {_times(more.sessions)} as many sessions"
+    decides, single = DECIDES[more.outcome], max(n_seeds_better, n_seeds_worse) == 1
+    if sessions or seeds:
+        sentence = f"{' or '.join(filter(None, [sessions, seeds]))} would {decides}"
+        useless = "" if sessions and (seeds or single) else f", {'seeds' if sessions else 'sessions'} alone would not"
+    elif more.both is None:
+        sentence, useless = f"not even {MOST:,.0f} times as much evidence would {decides}", ""
+    else:
+        sentence = f"about {_times(more.both)} as many sessions and seeds together would {decides}"
+        useless = ", neither alone would"
+    return sentence + useless + ("; what seeds would add cannot be told from one" if single else "")
 
 
 def count_sentence(claim: str, verdicts: Mapping[str, str]) -> str:
@@ -55,6 +78,18 @@ def single_seed_note(n_seeds: Mapping[str, int]) -> str:
     return (
         f"n_seeds=1 for {' and '.join(single)}: the interval holds the variation between sessions, not between seeds."
     )
+
+
+def _open_sentence(row: Mapping) -> str:
+    """Return what the design of an inconclusive contrast can find, and what would decide it."""
+    return (
+        f"This design finds a true difference of {100 * row['detectable']:.1f}% four times out of five; if "
+        f"{percent(row['relative'])} is the truth, {row['more_evidence']['sentence']}."
+    )
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.1f} times" if factor < 9.95 else f"{factor:,.0f} times"
 
 
 def _seeds(better: int, worse: int) -> str:

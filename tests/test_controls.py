@@ -107,3 +107,23 @@ def test_settings_that_variants_do_not_share_are_shown_per_variant():
     evidence = made_up()
     assert reading.settings_table(evidence).loc["learning_rate", "shop"] == "tuned"
     assert reading.tuned_table(evidence).loc[("shop", "id_only"), "learning_rate"] == 0.01
+
+
+def test_choices_look_again_at_the_claim_on_parallel_concat():
+    evidence = made_up(shift=8, variants=[*VARIANTS, "weighted_sum", "id_only_wide"])
+    found = answers.choices(evidence)
+    assert set(found["worse"]) == {"concat_input", "weighted_sum", "id_only_wide", "id_only_matched"}
+    assert set(found["claim"]) == {"best"}
+    assert (found.loc[found["protocol"], "verdict"] == "supported").all()
+    assert answers.choices(made_up(variants=["popularity", "id_only", "concat_input"])).empty
+
+
+def test_trials_are_those_of_the_labels_the_study_was_tuned_on(monkeypatch):
+    evidence = made_up()
+    dataset = {"name": "shop", "label": "shop-5pct", "tuned_as": "shop", "control": ""}
+    evidence.study.update(tuned=False, datasets=[dataset, {**dataset, "label": "shop-1pct"}])
+    assert answers.trials(evidence).empty
+    evidence.study["tuned"] = True
+    asked = comparison.pd.DataFrame({"dataset": ["shop"], "variant": "id_only", "trial": 1, "value": 0.1})
+    monkeypatch.setattr("gru4recf.tuned.read_trials", lambda folder, label: asked.assign(dataset=label))
+    assert answers.trials(evidence)["dataset"].tolist() == ["shop"]

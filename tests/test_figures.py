@@ -35,6 +35,7 @@ STUDY_FIGURES = (
     "metric_by_training_size",
     "best_so_far",
     "worth_of_features",
+    "wins_by_choice",
 )
 DATA_FIGURES = ("session_lengths", "popularity", "feature_coverage", "split_in_time")
 
@@ -85,6 +86,14 @@ def worth(relative, family="shop"):
     return frame.assign(family=family, metric="MRR@20", better="concat_input", worse="id_only", **ends)
 
 
+def choices(rows):
+    """Return a frame of (choice, value, relative difference)."""
+    frame = pd.DataFrame(rows, columns=["choice", "value", "relative"])
+    names = {"dataset": "shop", "claim": "best", "better": "parallel_concat", "worse": "id_only", "metric": "MRR@20"}
+    ends = {"low": frame["relative"] - 0.1, "high": frame["relative"] + 0.1}
+    return frame.assign(**names, **ends, protocol=True, n_events=100, verdict="inconclusive")
+
+
 def in_time(times):
     return pd.DataFrame({"time": times, "part": ["train", "train", "test"], "n_sessions": [8, 6, 3]})
 
@@ -98,6 +107,7 @@ FRAMES = {
     "metric_by_training_size": summary({"popularity": 0.1, "id_only": 0.5}, datasets=("shop", "shop-5pct")),
     "best_so_far": pd.DataFrame({"dataset": "shop", "variant": "id_only", "trial": [1, 2], "value": [0.1, 0.2]}),
     "worth_of_features": worth([0.2, 0.1, 0.0]),
+    "wins_by_choice": choices([("metric", "MRR@20", 0.1), ("items with the target's score", "half ahead", 0.1)]),
     "session_lengths": pd.Series([2, 2, 3, 5, 9]),
     "popularity": pd.Series([50, 20, 10, 5, 5]),
     "feature_coverage": pd.DataFrame(
@@ -585,3 +595,10 @@ def test_the_worth_of_features_is_drawn_over_training_events_per_item_one_line_p
     assert len({colour for *_, colour in bars}) == 2
     assert axes.get_xscale() == "log"
     assert legend(figure) == ["shop", "books"]
+
+
+def test_a_figure_without_rows_is_said_to_be_missing_and_leaves_no_old_file(tmp_path, capsys):
+    figures.show_if_any(figures.worth_of_features, worth([0.2, 0.1]), tmp_path, "worth")
+    assert {path.name for path in tmp_path.iterdir()} == {"worth.png", "worth.pdf"}
+    figures.show_if_any(figures.worth_of_features, pd.DataFrame(), tmp_path, "worth")
+    assert not list(tmp_path.iterdir())

@@ -1,16 +1,36 @@
 import json
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
 
 from gru4recf import statistics
 from gru4recf.claims import Claim, DatasetRanks, best_of
 from gru4recf.decision import compare, decide, judge
 from gru4recf.errors import StudyError
-from gru4recf.statistics import bootstrap, holm, holm_levels, interval, p_value, session_draws, session_sums
-from gru4recf.wording import claim_sentence, count_sentence, percent, probability
+from gru4recf.power import MoreEvidence, detectable, detection_power, equivalence_power, more_evidence
+from gru4recf.statistics import (
+    Variances,
+    bootstrap,
+    holm,
+    holm_levels,
+    interval,
+    p_equivalence,
+    p_value,
+    session_draws,
+    session_sums,
+)
+from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, percent, probability
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+import simulated_studies
+from simulated_studies import Design
 
 CLAIM = Claim("pays", "a is better than b", ("a",), ("b",))
 
@@ -106,58 +126,93 @@ class TestSeeds:
     def test_one_seed_has_no_variance(self):
         assert not statistics.seed_weights(1, 5, rng()).any()
 
-    @pytest.mark.parametrize("degrees_of_freedom", [2, 7.5, 1e6])
-    def test_stretched_normal_deviations_follow_student(self, degrees_of_freedom):
-        factors = statistics.student_factors(degrees_of_freedom, rng(1).random(200_000))
-        drawn = rng(2).normal(size=200_000) * factors
-        assert np.mean(np.abs(drawn) > stats.t.ppf(0.975, degrees_of_freedom)) == pytest.approx(0.05, abs=0.002)
-
     def test_noise_of_a_session_under_a_seed_is_counted_once(self):
-        """Counted twice the ratio would be above 2, in products of weights above 3; 1.2 is what cutting an estimate
-        at zero leaves, times 1.3 for nine degrees of freedom."""
+        """Counted twice the ratio would be above 2, in products of weights above 3; 1.2 is what the floor leaves,
+        times 1.3 for nine degrees of freedom."""
         sums = {i: rng(i).normal(10, 1, (10, 500)) for i in range(40)}
         sums["worse"] = np.full((10, 500), 10.0)
         found = bootstrap(sums, np.ones(500), [(i, "worse") for i in range(40)], n_draws=1000, rng=rng())
         assert 0.95 < np.mean([c.draws.var() for c in found.values()]) / (1 / (10 * 500)) < 1.8
 
-    def test_seeds_alone_give_the_interval_of_student(self):
+    @pytest.mark.parametrize("alpha", [0.05, 0.05 / 18])
+    def test_seeds_alone_give_the_interval_of_student(self, alpha):
         values = stats.norm.ppf((np.arange(10) + 0.5) / 10)[:, None]
         found = contrast(10 + values + np.zeros((10, 50)), np.full((10, 50), 10.0), np.ones(50), n_draws=40_000)
-        assert found.degrees_of_freedom == pytest.approx(9)
-        expected = stats.t.ppf(0.975, 9) * values.std(ddof=1) / np.sqrt(10)
-        assert interval(found.draws) == pytest.approx((-expected, expected), rel=0.05)
-        assert interval(found.relative_draws) == pytest.approx((-expected / 10, expected / 10), rel=0.05)
+        expected = stats.t.ppf(1 - alpha / 2, 9) * values.std(ddof=1) / np.sqrt(10)
+        assert interval(found.draws, alpha) == pytest.approx((-expected, expected), rel=0.1)
+        assert interval(found.relative_draws, alpha) == pytest.approx((-expected / 10, expected / 10), rel=0.1)
+        oracle = stats.ttest_rel(values[:, 0] + 10.5, np.full(10, 10.0))
+        shifted = contrast(10.5 + values + np.zeros((10, 50)), np.full((10, 50), 10.0), np.ones(50), n_draws=40_000)
+        assert p_value(shifted.draws) == pytest.approx(oracle.pvalue, rel=0.1)
 
     def test_unequal_numbers_are_resampled_independently(self):
         shift = np.array([-1.0, 0, 1])[:, None]
         one_sided = contrast(10 + shift + np.zeros((3, 50)), np.full((1, 50), 9.0), np.ones(50))
         paired = contrast(10 + shift + np.zeros((3, 50)), 9 + shift + np.zeros((3, 50)), np.ones(50))
-        assert one_sided.degrees_of_freedom == pytest.approx(2)
-        assert (one_sided.seed_sd_better, one_sided.seed_sd_worse) == (1, 0)
-        assert interval(paired.draws) == (1, 1)
+        both = contrast(10 + shift + np.zeros((3, 50)), np.array([[9.0], [11]]) + np.zeros((2, 50)), np.ones(50))
+        assert one_sided.variances.seed_freedom == (2,)
+        assert one_sided.variances.seeds == pytest.approx((1 / 3,))
+        assert both.variances.seeds == pytest.approx((1 / 3, 1))
+        assert (one_sided.seed_sd_better, one_sided.seed_sd_worse, one_sided.seed_sd_difference) == (1, 0, 1)
+        assert both.seed_sd_difference == pytest.approx(np.sqrt(1 + 2))
+        assert paired.seed_sd_difference == 0
+        assert interval(paired.draws) == pytest.approx((1, 1), abs=1e-12)
+
+    def test_each_variance_has_its_own_student_factor(self):
+        parts = Variances(4.0, (1.0, 2.0), (0.5, 0.0), 10, (2, 4))
+        t = [stats.t.ppf(0.99, freedom) for freedom in (10, 2, 4)]
+        assert parts.half_width(0.01) == pytest.approx(np.sqrt(4 * t[0] ** 2 + t[1] ** 2 + 2 * t[2] ** 2))
+
+    def test_seeds_that_agree_by_luck_leave_the_interval_of_sessions(self):
+        """Both seeds have the same value, in sessions that differ: the sessions' error is known whatever the seeds."""
+        parts = Variances(4.0, (0.0,), (5.0,), 10, (2,))
+        assert parts.half_width(0.025) == pytest.approx(3 * stats.t.ppf(0.975, 10))
+        better = 10 + rng().normal(size=(3, 400))
+        better -= better.mean(axis=1, keepdims=True) - 10
+        found = contrast(better, np.full((3, 400), 10.0), np.ones(400), n_draws=20_000)
+        expected = stats.sem(better.mean(axis=0)) * stats.t.ppf(0.975, 399)
+        assert interval(found.draws) == pytest.approx((-expected, expected), rel=0.05)
+
+
+def simulated_intervals(n_seeds, spread, noise, n_studies, *, alpha=0.05, n_sessions=600):
+    """Return, for either kind of draws, in how many studies the interval holds the true difference of zero.
+
+    `spread` is the sd between seeds over the standard error of sessions, `noise` the variance of what a session adds
+    under one seed over that of what it adds under all. The studies share one resampling.
+    """
+    generator = rng(n_seeds)
+    sizes = 1 + generator.geometric(0.25, n_sessions)
+    error = np.sqrt((1 + noise / n_seeds) * (sizes**2).sum()) / sizes.sum()
+    sums = {"worse": np.tile(100.0 * sizes, (n_seeds, 1))}
+    for study in range(n_studies):
+        of_session = generator.standard_exponential(n_sessions) - 1
+        of_both = np.sqrt(noise) * generator.normal(size=(n_seeds, n_sessions))
+        of_seed = generator.normal(0, spread * error, (n_seeds, 1))
+        sums[study] = sums["worse"] + sizes * (of_session + of_both + of_seed)
+    pairs = [(study, "worse") for study in range(n_studies)]
+    found = bootstrap(sums, sizes, pairs, n_draws=1000 if alpha > 0.01 else 4000, rng=generator)
+    ends = [[interval(getattr(found[p], kind), alpha) for p in pairs] for kind in ("draws", "relative_draws")]
+    return [sum(low <= 0 <= high for low, high in bounds) for bounds in ends]
 
 
 class TestCoverage:
-    """The 95% interval covers the truth in 95% of simulated studies; 400 studies share one resampling of sessions."""
+    """The 95% interval covers the truth in 95% of simulated studies."""
 
-    @pytest.mark.parametrize(("n_seeds", "spread"), [(1, 0), (3, 0.5), (3, 2), (5, 2), (10, 0.5)])
-    def test_interval_covers_the_truth(self, n_seeds, spread):
-        """`spread` is the sd between seeds over the standard error of sessions; what a session adds under one seed
-        varies as much as what it adds under all."""
-        generator, n_sessions, n_studies = rng(n_seeds), 600, 400
-        sizes = 1 + generator.geometric(0.25, n_sessions)
-        error = np.sqrt((1 + 1 / n_seeds) * (sizes**2).sum()) / sizes.sum()
-        sums = {"worse": np.tile(100.0 * sizes, (n_seeds, 1))}
-        for study in range(n_studies):
-            of_session = generator.standard_exponential(n_sessions) - 1
-            of_both = generator.normal(size=(n_seeds, n_sessions))
-            of_seed = generator.normal(0, spread * error, (n_seeds, 1))
-            sums[study] = sums["worse"] + sizes * (of_session + of_both + of_seed)
-        pairs = [(study, "worse") for study in range(n_studies)]
-        found = bootstrap(sums, sizes, pairs, n_draws=1000, rng=generator)
-        for kind in ("draws", "relative_draws"):
-            bounds = [interval(getattr(found[pair], kind)) for pair in pairs]
-            assert within_binomial_error(sum(low <= 0 <= high for low, high in bounds), n_studies, 0.95)
+    @pytest.mark.parametrize(("n_seeds", "spread", "noise"), [(1, 0, 1), (3, 3, 10), (5, 3, 10), (10, 3, 10)])
+    def test_interval_covers_the_truth(self, n_seeds, spread, noise):
+        """With spreads as in practice; benchmarks/coverage.py has many more."""
+        for held in simulated_intervals(n_seeds, spread, noise, 400):
+            assert within_binomial_error(held, 400, 0.95)
+
+    @pytest.mark.parametrize(("n_seeds", "spread", "noise"), [(2, 2, 0), (2, 5, 1), (3, 0.5, 1), (3, 5, 0)])
+    def test_interval_never_covers_too_little(self, n_seeds, spread, noise):
+        assert min(simulated_intervals(n_seeds, spread, noise, 400)) >= stats.binom.ppf(0.0005, 400, 0.95)
+
+    def test_small_levels_hold_too(self):
+        """Of 1,000 intervals at the first level of a family of 18, 2.8 may miss; by Satterthwaite's rule 14 do."""
+        alpha = 0.05 / 18
+        held = simulated_intervals(3, 5, 5, 1000, alpha=alpha, n_sessions=100)[0]
+        assert 1000 - held <= stats.binom.ppf(0.999, 1000, alpha)
 
     def test_false_alarms_stay_below_five_percent(self):
         """No variant differs: any supported or refuted contrast of two claims and two metrics is a false alarm."""
@@ -167,6 +222,18 @@ class TestCoverage:
             for data in (evidence(n_seeds=3, n_events=800, seed=seed) for seed in range(200))
         )
         assert alarms <= stats.binom.ppf(0.999, 200, 0.05)
+
+
+class TestSimulatedStudies:
+    """A short run of benchmarks/simulated_studies.py, the negative and the positive control of the whole decision."""
+
+    def test_no_false_alarm_too_many(self):
+        verdicts = simulated_studies.decided(Design(5, 0.7, n_sessions=500), 60, n_draws=500)
+        assert simulated_studies.false_alarms(verdicts) <= stats.binom.ppf(0.999, 60, 0.05)
+
+    def test_a_planted_effect_of_five_percent_is_found(self):
+        verdicts = simulated_studies.decided(Design(5, 0.7, 0.05, n_sessions=2000), 20, n_draws=1000)
+        assert simulated_studies.found(verdicts) >= stats.binom.ppf(0.001, 20, 0.9)
 
 
 class TestHolm:
@@ -207,6 +274,131 @@ class TestPValue:
         draws = rng(1).normal(shift, 1, 999)
         for alpha in (0.01, 0.05, 0.1):
             assert (p_value(draws) <= alpha) == (interval(draws, alpha)[0] > 0)
+
+
+class TestEquivalence:
+    def test_by_hand(self):
+        """Of 19 draws, 2 lie at or below -1 and 3 at or above 1: (1 + 3) / 20."""
+        assert p_equivalence(np.array([-2.0, -1, 1, 2, 3] + [0.0] * 14), 1.0) == 4 / 20
+        assert p_equivalence(np.zeros(99), 0.02) == 1 / 100
+
+    @pytest.mark.parametrize("shift", [0.0, 0.01, 0.018, -0.03])
+    def test_agrees_with_statsmodels_for_seeds_alone(self, shift):
+        values = 1 + shift + 0.03 * stats.norm.ppf((np.arange(10) + 0.5) / 10)
+        found = contrast(values[:, None] + np.zeros((10, 50)), np.ones((10, 50)), np.ones(50), n_draws=40_000)
+        expected = ttost_paired(values, np.ones(10), -0.02, 0.02)[0]
+        assert p_equivalence(found.relative_draws, 0.02) == pytest.approx(expected, rel=0.1, abs=0.002)
+
+    @pytest.mark.parametrize("shift", [0, 0.3, 0.34, 0.36, 0.4, 0.6])
+    def test_is_at_most_five_percent_where_the_ninety_percent_interval_lies_within(self, shift):
+        draws = rng(1).normal(shift, 1, 999)
+        low, high = interval(draws, alpha=0.1)
+        assert (p_equivalence(draws, 2.0) <= 0.05) == (low > -2 and high < 2)
+
+
+SESSIONS_ONLY = Variances(1.0, (), (), 10**6, ())
+FEW_SEEDS = Variances(0.5, (1.5,), (0.5,), 999, (4,))
+TWO_GROUPS = Variances(0.5, (1.0, 0.5), (0.2, 0.5), 999, (2, 9))
+
+
+class TestPower:
+    def test_many_sessions_alone_give_the_textbook_formula(self):
+        """(z(1 - alpha / 2) + z(.8)) standard errors: 1.96 + .84 = 2.80."""
+        assert detectable(SESSIONS_ONLY, 0.05) == pytest.approx(stats.norm.ppf(0.975) + stats.norm.ppf(0.8), rel=1e-3)
+
+    def test_seeds_alone_give_the_noncentral_t(self):
+        effect = detectable(Variances(0.0, (1.0,), (0.0,), 10**6, (4,)), 0.01)
+        critical = stats.t.ppf(0.995, 4)
+        assert stats.nct.sf(critical, 4, effect) + stats.nct.cdf(-critical, 4, effect) == pytest.approx(0.8, abs=0.005)
+
+    @pytest.mark.parametrize("variances", [FEW_SEEDS, TWO_GROUPS])
+    @pytest.mark.parametrize("level", [0.05, 0.005])
+    def test_the_detectable_difference_is_found_four_times_out_of_five(self, variances, level):
+        effect = detectable(variances, level)
+        estimates, half_widths = simulated_tests(variances, level, 40_000)
+        assert np.mean(np.abs(effect + estimates) > half_widths) == pytest.approx(0.8, abs=0.015)
+
+    @pytest.mark.parametrize("effect", [0.0, 1.5])
+    def test_equivalence_power_is_that_of_simulated_studies(self, effect):
+        estimates, half_widths = simulated_tests(FEW_SEEDS, 0.05, 40_000)
+        shown = np.mean(np.abs(effect + estimates) + half_widths < 6)
+        assert equivalence_power(effect, FEW_SEEDS, 0.05, 6.0) == pytest.approx(shown, abs=0.01)
+
+    def test_no_spread_says_nothing(self):
+        nothing = Variances(0.0, (0.0,), (0.0,), 9, (2,))
+        assert detectable(nothing, 0.05) is None
+        assert more_evidence(0.0, nothing, level=0.05, alpha=0.05, margin=0.02) is None
+
+
+def simulated_tests(variances, level, n):
+    """Return errors of estimates and half widths of intervals of `n` studies whose true variances are these."""
+    generator = rng(7)
+    drawn = [
+        value * generator.chisquare(freedom, n) / freedom
+        for value, freedom in zip(variances.seeds, variances.seed_freedom, strict=True)
+    ]
+    squares = stats.t.ppf(1 - level / 2, variances.session_freedom) ** 2 * variances.sessions
+    for value, freedom in zip(drawn, variances.seed_freedom, strict=True):
+        squares = squares + stats.t.ppf(1 - level / 2, freedom) ** 2 * value
+    floor = stats.t.ppf(1 - level / 2, variances.session_freedom) ** 2 * (variances.sessions + sum(variances.noise))
+    return generator.normal(0, np.sqrt(variances.total), n), np.sqrt(np.maximum(squares, floor))
+
+
+class TestMoreEvidence:
+    def needed(self, difference, variances, level=0.05, margin=0.02):
+        return more_evidence(difference, variances, level=level, alpha=0.05, margin=margin)
+
+    def test_sessions_alone_by_the_textbook_formula(self):
+        """Twice the difference needs a fourth of the variance: half of 2.80 standard errors, four times as many."""
+        more = self.needed(1.4, SESSIONS_ONLY)
+        assert more.outcome == "supported"
+        assert more.sessions == pytest.approx((2.8015 / 1.4) ** 2, rel=0.03)
+        assert more.seeds is None
+        assert self.needed(-1.4, SESSIONS_ONLY).outcome == "refuted"
+
+    def test_a_difference_too_small_to_matter_is_shown_equivalent(self):
+        """z(.975) + z(.9) standard errors have to fit into the margin of 2: (3.24 / 2) squared."""
+        more = self.needed(0.0, SESSIONS_ONLY, margin=2.0)
+        assert more.outcome == "equivalent"
+        assert more.sessions == pytest.approx((3.2415 / 2) ** 2, rel=0.03)
+
+    def test_more_sessions_are_no_help_where_seeds_differ(self):
+        more = self.needed(1.0, Variances(0.01, (1.0,), (0.01,), 999, (2,)))
+        assert more.sessions is None
+        assert 1 < more.seeds < 20
+
+    def test_more_seeds_are_no_help_where_sessions_are_few(self):
+        more = self.needed(1.0, Variances(1.0, (0.01,), (0.01,), 99, (4,)))
+        assert more.seeds is None
+        assert 1 < more.sessions < 20
+
+    def test_what_is_needed_gives_the_power(self):
+        more = self.needed(3.0, FEW_SEEDS, level=0.01)
+        grown = replace(
+            FEW_SEEDS, seeds=(1.5 / more.seeds,), noise=(0.5 / more.seeds,), seed_freedom=(5 * more.seeds - 1,)
+        )
+        assert detection_power(3.0, grown, 0.01) == pytest.approx(0.8, abs=0.02)
+
+    def test_sentences(self):
+        def told(*parts, seeds=(3, 3)):
+            return needed_sentence(MoreEvidence(*parts), *seeds)
+
+        assert told("supported", 6.04, None, 2.0) == (
+            "about 6.0 times as many sessions would support it, seeds alone would not"
+        )
+        assert told("refuted", 21.2, 2.1, 2.0) == (
+            "about 21 times as many sessions or about 7 seeds in place of 3 would refute it"
+        )
+        assert told("equivalent", None, 2.1, 2.0, seeds=(3, 1)) == (
+            "about 2.1 times as many seeds would show the two equivalent, sessions alone would not"
+        )
+        assert told("supported", None, None, 9.0) == (
+            "about 9.0 times as many sessions and seeds together would support it, neither alone would"
+        )
+        assert told("supported", None, None, None) == "not even 100 times as much evidence would support it"
+        assert told("supported", 2.0, None, 2.0, seeds=(1, 1)) == (
+            "about 2.0 times as many sessions would support it; what seeds would add cannot be told from one"
+        )
 
 
 class TestRule:
@@ -285,7 +477,8 @@ class TestCompare:
         assert found["overall"]["pays"]["datasets"]["toy"]["verdict"] == "equivalent"
         for row in found["claims"]:
             assert [row[k] for k in ("difference", "ci_low", "ci_high", "relative_low", "relative_high")] == [0] * 5
-            assert (row["p_value"], row["p_holm"]) == (1, 1)
+            assert (row["p_value"], row["p_holm"], row["p_equivalence"]) == (1, 1, 1 / 501)
+            assert (row["detectable"], row["more_evidence"]) == (None, None)
 
     def test_rounding_is_no_difference(self):
         """The same ranks in another order within each session add up to the same but for rounding."""
@@ -302,11 +495,12 @@ class TestCompare:
     def test_another_data_set_changes_only_the_correction(self):
         alone = compare([evidence()], [CLAIM], n_draws=500)["claims"][0]
         other, _, joined, _ = compare([evidence(dataset="other"), evidence()], [CLAIM], n_draws=500)["claims"]
-        corrected = {"ci_holm_low", "ci_holm_high", "p_holm", "verdict", "negligible"}
+        corrected = {"ci_holm_low", "ci_holm_high", "p_holm", "verdict", "negligible", "detectable", "more_evidence"}
         assert {k: v for k, v in alone.items() if k not in corrected} == {
             k: v for k, v in joined.items() if k not in corrected
         }
         assert joined["ci_holm_low"] < alone["ci_holm_low"] < joined["ci_low"]
+        assert joined["detectable"] > alone["detectable"]
         assert other["difference"] == joined["difference"]
         assert other["ci_low"] != joined["ci_low"]  # the same ranks under another name are resampled independently
 
@@ -332,6 +526,31 @@ class TestCompare:
         alone = compare([evidence(n_seeds=1)], [CLAIM], n_draws=500)
         assert alone["claims"][0]["note"].startswith("n_seeds=1 for a and b:")
         assert "1 seed (sessions only)" in alone["overall"]["pays"]["datasets"]["toy"]["sentence"]
+
+    def test_an_open_contrast_says_what_would_decide_it(self):
+        found = compare([evidence()], [CLAIM], n_draws=500)
+        row = found["claims"][0]
+        assert row["verdict"] == "inconclusive"
+        assert abs(row["relative"]) < row["detectable"]
+        assert set(row["more_evidence"]) == {"outcome", "sessions", "seeds", "both", "sentence"}
+        sentence = found["overall"]["pays"]["datasets"]["toy"]["sentence"]
+        assert "This design finds a true difference of" in sentence
+        assert "nan" not in sentence
+        assert compare([planted(0.05)], [CLAIM], n_draws=500)["claims"][0]["more_evidence"] is None
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            pytest.param(lambda: evidence(n_seeds=1), id="one seed"),
+            pytest.param(lambda: evidence(n_seeds=1, n_events=40), id="ten sessions"),
+            pytest.param(lambda: evidence(a=np.full((3, 1200), np.inf)), id="all missed"),
+            pytest.param(lambda: evidence(a=np.ones((3, 1200)), b=np.ones((3, 1200))), id="perfect"),
+            pytest.param(lambda: evidence(b=np.full((1, 1200), 7.0)), id="constant"),
+        ],
+    )
+    def test_extreme_ranks_give_plain_numbers(self, data):
+        found = compare([data()], [CLAIM], n_draws=500)
+        assert json.loads(json.dumps(found, allow_nan=False)) == found
 
     def test_everything_is_plain_json(self):
         found = compare([evidence(), evidence(dataset="two", seed=1)], [CLAIM], n_draws=500)

@@ -154,3 +154,44 @@ def test_settings_are_frozen_and_json():
     settings = validated(Settings, {"features": " colour, price "}, "settings")
     assert settings.feature_names == ("colour", "price")
     assert json.loads(settings.model_dump_json()) == settings.model_dump()
+
+
+def test_training_sizes_become_data_sets_of_their_own_that_share_tuned_settings(write):
+    study = studies.read_study(write(datasets=[{"name": "synthetic", "train_fractions": [0.05, 0.25, 1]}]))
+    assert [d.shown_as for d in study.datasets] == ["synthetic-5pct", "synthetic-25pct", "synthetic"]
+    assert [studies.settings_of(study, d).train_fraction for d in study.datasets] == [0.05, 0.25, 1]
+    assert {d.tuned_as for d in study.datasets} == {"synthetic"}
+
+
+def test_tuned_settings_win_over_the_data_sets_and_the_command_line_over_them(write, monkeypatch):
+    asked = []
+
+    def settings_for(folder, label, variant, digest):
+        asked.append((folder.name, label, variant, digest))
+        return {"learning_rate": 0.009, "dropout": 0.3}
+
+    monkeypatch.setattr("gru4recf.tuned.settings_for", settings_for)
+    path = write(tuned=True, datasets=[{"name": "synthetic", "settings": {"learning_rate": 0.001}}])
+    study = studies.read_study(path, {"dropout": 0.4})
+    found = studies.settings_of(study, study.datasets[0], "id_only", "digest")
+    assert (found.learning_rate, found.dropout) == (0.009, 0.4)
+    assert asked == [("tuned", "synthetic", "id_only", "digest")]
+    assert studies.settings_of(study, study.datasets[0], "vsknn").learning_rate == 0.001
+    control = study.datasets[0].model_copy(update={"control": "positive"})
+    assert studies.settings_of(study, control, "id_only").learning_rate == 0.001
+    untuned = studies.read_study(write(datasets=[{"name": "synthetic"}]))
+    assert studies.settings_of(untuned, untuned.datasets[0], "id_only").learning_rate == Settings().learning_rate
+
+
+def test_a_data_set_may_have_variants_of_its_own(write, tmp_path):
+    datasets = [{"name": "synthetic"}, {"name": "synthetic", "label": "two", "variants": ["id_only", "concat_input"]}]
+    plan = plans.make_plan(studies.read_study(write(datasets=datasets)), tmp_path, tmp_path / "runs")
+    assert {run.variant for run in plan.runs if run.dataset == "two"} == {"id_only", "concat_input"}
+    with pytest.raises(StudyError, match="did you mean 'concat_input'"):
+        studies.read_study(write(datasets=[{"name": "synthetic", "variants": ["concat_inptu"]}]))
+
+
+def test_items_never_seen_need_an_output_side_that_knows_features(write, tmp_path):
+    study = studies.read_study(write(), {"min_support": 0})
+    with pytest.raises(StudyError, match="set output_features too"):
+        plans.make_plan(study, tmp_path, tmp_path / "runs")

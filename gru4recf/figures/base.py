@@ -120,6 +120,18 @@ def show(figure: Picture, folder: Path, name: str) -> None:
     display(figure, Markdown(f"*{figure.caption}*"))
 
 
+def show_if_any(draw: Callable[[pd.DataFrame], Picture], frame: pd.DataFrame, folder: Path, name: str) -> None:
+    """Draw and `show` a frame that has rows, or say that the study has nothing to draw, and leave no old file."""
+    from IPython.display import Markdown, display
+
+    if len(frame):
+        show(draw(frame), folder, name)
+        return
+    for suffix in ("pdf", "png"):
+        (Path(folder) / f"{name}.{suffix}").unlink(missing_ok=True)
+    display(Markdown("*This study has no runs to show here.*"))
+
+
 def _bytes(figure: Figure, suffix: str) -> bytes:
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}}[suffix]
     buffer = io.BytesIO()

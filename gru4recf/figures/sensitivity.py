@@ -31,7 +31,7 @@ ROOM = 1.25  # of a panel beyond its dots, in spreads of the dots
     "seeds, one by one and not corrected for their number, cut at the panel's edge; they describe, and the verdict is "
     "the forest's. Shaded: ±2%. A row without a dot: no such events, or the rival has no hits there."
 )
-def sensitivity(choices: pd.DataFrame) -> Picture:
+def wins_by_choice(choices: pd.DataFrame) -> Picture:
     """Draw dots with intervals, grouped by choice, one panel per data set.
 
     Args:
@@ -48,10 +48,11 @@ def sensitivity(choices: pd.DataFrame) -> Picture:
         for unused in line[len(names) :]:
             unused.remove()
         for panel, name in zip(line, names, strict=False):
-            _draw(panel, shown[shown["dataset"] == name], places, rivals)
+            own = shown[shown["dataset"] == name]
+            _draw(panel, own, places, rivals)
             panel.set(title=name, ylim=(places["place"].max() + 0.7, -0.7))
             panel.set_yticks([])
-            panel.set_xlabel(f"{shown['better'].iloc[0]} against rival")
+            panel.set_xlabel(f"{own['better'].iloc[0]} against rival")
         _label(line[0], places)
     legend_below(figure, variant_handles(rivals, linestyle=""))
     return figure

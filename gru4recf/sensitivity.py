@@ -1,0 +1,173 @@
+"""Under which choices does a variant win? A claim looked at again with one choice of the protocol changed at a time.
+
+The choices: the metric and its cutoff (all combinations), the rule for ties, which rivals are fair in capacity, and
+which test events count, by how often the target occurs in training, by how many events of the session came before it,
+and by the length of the session. The intervals are descriptive: 95% each, not corrected for their number, and nothing
+is pooled over choices. Verdicts come from `decision.py` alone; a claim is sturdy where these rows agree with it.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gru4recf.decision import judge
+from gru4recf.errors import StudyError
+from gru4recf.evidence import slice_by_support
+from gru4recf.metrics import CUTOFFS, METRICS, PRIMARY, per_event
+from gru4recf.statistics import Contrast, bootstrap, interval, session_sums
+
+AS_BUILT = "as built"
+TIE_RULES = {"half ahead": 0.0, "all ahead (conservative)": 0.5, "none ahead (optimistic)": -0.5}
+"""Rule -> what is added to a rank, in units of the number of other items with the target's score; the protocol's is
+the first."""
+EVENTS_BEFORE = {"1": (1, 1), "2": (2, 2), "3 to 5": (3, 5), "6 or more": (6, np.inf)}
+SESSION_LENGTHS = {"2": (2, 2), "3 to 5": (3, 5), "6 to 10": (6, 10), "11 or more": (11, np.inf)}
+N_SLICES = 5
+UNDEFINED = "not defined"
+COLUMNS = ["dataset", "claim", "choice", "value", "protocol", "better", "worse", "metric"]
+COLUMNS += ["relative", "low", "high", "n_events", "verdict"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """The protocol with one choice changed."""
+
+    choice: str
+    value: str
+    events: pd.DataFrame
+    rivals: Sequence[str]
+    metrics: Sequence[str] = PRIMARY
+    ties: float = 0.0
+    """What is added to a rank, in units of the number of other items with the target's score."""
+
+
+def sensitivity(
+    events: pd.DataFrame,
+    *,
+    dataset: str,
+    claim: str,
+    better: str,
+    rivals: Mapping[str, Sequence[str]],
+    strategy: str = "simultaneous",
+    n_draws: int = 2000,
+    seed: int = 0,
+    alpha: float = 0.05,
+    smallest_effect: float = 0.02,
+) -> pd.DataFrame:
+    """Return one row per choice, rival and metric on one data set: how much better than the rival `better` is.
+
+    Args:
+        events: the evidence's ranks of the data set: `session`, `position` (1 is a session's first event), `target`,
+            `support`, `session_length`, and columns of ranks VARIANT/STRATEGY/SEED; VARIANT/STRATEGY/SEED/ties, where
+            there is one, is the number of other items with the target's score.
+        dataset: name of the data set.
+        claim: name of the claim.
+        better: the variant that the claim says is better.
+        rivals: capacity ("as built", which is the protocol's, "equal hidden units", ...) -> the variants it is compared
+            with. Of the other capacities, variants without ranks are left out.
+        strategy: the training strategy of all of them.
+        n_draws: bootstrap draws of each row.
+        seed: the same seed gives the same numbers.
+        alpha: 1 - level of the intervals.
+        smallest_effect: relative differences within it are called equivalent.
+
+    Returns:
+        The columns of `COLUMNS`. `protocol` marks the rows of the protocol's own choice; `verdict` is supported,
+        refuted, equivalent or inconclusive by this row's interval alone, and "not defined", with missing numbers, where
+        the rival has no hits. A slice of fewer than two sessions has no row.
+
+    Raises:
+        StudyError: when no rivals "as built" are named, or they or `better` have no ranks.
+    """
+    if not rivals.get(AS_BUILT):
+        raise StudyError(
+            f"{dataset}: name the rivals of {better} under {AS_BUILT!r}; the protocol compares with these."
+        )
+    for variant in (better, *rivals[AS_BUILT]):
+        if not _columns(events, variant, strategy):
+            raise StudyError(f"{dataset}: no ranks of {variant} with {strategy} training; run it there first.")
+    rows = []
+    for case in _cases(events, rivals, strategy):
+        rng = np.random.default_rng([seed, zlib.crc32(dataset.encode())])  # so that equal cases have equal numbers
+        for (worse, metric), contrast in _contrasts(case, better, strategy, n_draws, rng).items():
+            names = {"dataset": dataset, "claim": claim, "choice": case.choice, "value": case.value}
+            names |= {"better": better, "worse": worse, "metric": metric, "n_events": len(case.events)}
+            rows.append(names | _numbers(contrast, alpha, smallest_effect))
+    frame = pd.DataFrame(rows)
+    own = frame["choice"].eq("metric") & frame["metric"].isin(PRIMARY)
+    own |= frame["value"].isin([next(iter(TIE_RULES)), AS_BUILT])
+    return frame.assign(protocol=own)[COLUMNS]
+
+
+def _cases(events: pd.DataFrame, rivals: Mapping[str, Sequence[str]], strategy: str) -> Iterator[Case]:
+    """Yield every choice with what it changes; all else is the protocol's."""
+    own = list(rivals[AS_BUILT])
+    for k in CUTOFFS:
+        for name in METRICS:
+            yield Case("metric", f"{name}@{k}", events, own, [f"{name}@{k}"])
+    for value, ties in TIE_RULES.items():
+        yield Case("items with the target's score", value, events, own, ties=ties)
+    for value, variants in rivals.items():
+        if present := [variant for variant in variants if _columns(events, variant, strategy)]:
+            yield Case("capacity", value, events, present)
+    for choice, slices in _slices(events):
+        for value, part in slices.items():
+            if part["session"].nunique() > 1:
+                yield Case(choice, value, part, own)
+
+
+def _slices(events: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]]]:
+    seen = events[events["support"] > 0]
+    by_support = slice_by_support(seen, N_SLICES) if len(seen) else seen.assign(slice=0)
+    support = {"never": events[events["support"] == 0]}
+    for place, part in by_support.groupby("slice"):
+        ends = dict.fromkeys(f"{value:,}" for value in (part["support"].min(), part["support"].max()))
+        support[f"fifth {place + 1}: {' to '.join(ends)}"] = part.drop(columns="slice")
+    yield "target in training, rarest first", support
+    yield "events before the target", _between(events, events["position"] - 1, EVENTS_BEFORE)
+    yield "length of the session", _between(events, events["session_length"], SESSION_LENGTHS)
+
+
+def _between(events: pd.DataFrame, values: pd.Series, bounds: Mapping[str, tuple[float, float]]) -> dict:
+    return {name: events[values.between(low, high)] for name, (low, high) in bounds.items()}
+
+
+def _contrasts(
+    case: Case, better: str, strategy: str, n_draws: int, rng: np.random.Generator
+) -> dict[tuple[str, str], Contrast | None]:
+    """Return (rival, metric) -> contrast, none where the rival has no hits."""
+    codes = pd.factorize(case.events["session"])[0]
+    ranks = {variant: _ranks(case.events, variant, strategy, case.ties) for variant in (better, *case.rivals)}
+    sums = {(v, m): session_sums(per_event(m, values), codes) for v, values in ranks.items() for m in case.metrics}
+    pairs = [((better, m), (rival, m)) for rival in case.rivals for m in case.metrics]
+    defined = [pair for pair in pairs if sums[pair[1]].any()]
+    found = bootstrap(sums, np.bincount(codes), defined, n_draws=n_draws, rng=rng)
+    return {pair[1]: found.get(pair) for pair in pairs}
+
+
+def _numbers(contrast: Contrast | None, alpha: float, smallest_effect: float) -> dict:
+    if contrast is None:
+        return {"relative": np.nan, "low": np.nan, "high": np.nan, "verdict": UNDEFINED}
+    low, high = interval(contrast.relative_draws, alpha)
+    verdict = judge(low, high, within=-smallest_effect <= low and high <= smallest_effect)
+    return {"relative": contrast.relative, "low": low, "high": high, "verdict": verdict}
+
+
+def _columns(events: pd.DataFrame, variant: str, strategy: str) -> list[str]:
+    """Return the columns of ranks of one variant, in order of the seed."""
+    wanted = re.compile(rf"{re.escape(variant)}/{re.escape(strategy)}/\d+")
+    return sorted((c for c in events.columns if wanted.fullmatch(c)), key=lambda c: int(c.rsplit("/", 1)[1]))
+
+
+def _ranks(events: pd.DataFrame, variant: str, strategy: str, ties: float) -> np.ndarray:
+    """Return ranks (n_seeds, n_events), moved by `ties` times the number of other items with the same score."""
+    columns = _columns(events, variant, strategy)
+    ranks = events[columns].to_numpy(np.float64).T
+    if ties == 0:
+        return ranks
+    equal = [events[f"{c}/ties"] if f"{c}/ties" in events else np.zeros(len(events)) for c in columns]
+    return ranks + ties * np.stack([np.asarray(values, dtype=np.float64) for values in equal])
