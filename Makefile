@@ -4,6 +4,7 @@
 # make readme  put the verdict of reports/default into README.md
 # make bench   measure training speed, the intervals' coverage and the time of the commands in a fresh clone
 # make lint    check code and notebooks;  make format  put them in shape
+# make recbole-env   install RecBole 1.2.1 into .venv-recbole (Python 3.11), for benchmarks/recbole_parity.py
 # make clean   remove the virtual environment and all results of runs
 #
 # Each command installs what it needs into .venv first and is quick the second time.
@@ -12,8 +13,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 STUDY ?= studies/default.yaml
+RECBOLE_PYTHON ?= python3.11
 
-.PHONY: setup study test lab readme bench lint format clean
+.PHONY: setup study test lab readme bench lint format recbole-env clean
 .DEFAULT_GOAL := study
 
 setup: $(VENV)/.installed
@@ -51,5 +53,13 @@ format: setup
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 	$(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
 
+recbole-env: .venv-recbole/.installed
+
+.venv-recbole/.installed: benchmarks/recbole/requirements.txt
+	$(RECBOLE_PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "RecBole needs Python 3.11; name one with make RECBOLE_PYTHON=...")'
+	$(RECBOLE_PYTHON) -m venv .venv-recbole
+	.venv-recbole/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/recbole/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) .venv-recbole runs build *.egg-info

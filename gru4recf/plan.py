@@ -60,11 +60,12 @@ def make_plan(study: Study, folder: Path, runs_root: Path) -> Plan:
     for dataset in study.datasets:
         try:
             digest = check_data(dataset.name, settings_of(study, dataset), variants_of(study, dataset))
-            digests[dataset.shown_as] = digest
+            specs = _specs(study, dataset, digest)
         except DataUnavailable as error:
             unavailable[dataset.shown_as] = str(error)
             continue
-        for spec in _specs(study, dataset, digest):
+        digests[dataset.shown_as] = digest
+        for spec in specs:
             run_folder = runs_root / run_key(spec, digest, code, dataset.shown_as)
             relative = os.path.relpath(run_folder, folder.resolve())
             run = PlannedRun(dataset.shown_as, spec.variant, spec.strategy, spec.seed, relative, run_command(spec))

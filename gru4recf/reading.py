@@ -132,7 +132,8 @@ def tuned_table(evidence: Evidence) -> pd.DataFrame:
         for variant, settings in facts["own_settings"].items()
         if settings
     }
-    return pd.DataFrame(rows, dtype=object).T.rename_axis(["data set", "variant"])
+    index = pd.MultiIndex.from_tuples(list(rows), names=["data set", "variant"])  # of no rows too
+    return pd.DataFrame(list(rows.values()), index, dtype=object)
 
 
 def versions_table(evidence: Evidence) -> pd.DataFrame:

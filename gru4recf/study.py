@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from gru4recf.errors import StudyError, unknown_name
+from gru4recf.errors import DataUnavailable, StudyError, unknown_name
 from gru4recf.models import BASELINES, VARIANTS, WITHOUT_FEATURES
 from gru4recf.results import find_in_checkout
 from gru4recf.settings import STRATEGIES, Settings, validated
@@ -151,13 +151,19 @@ def settings_of(study: Study, dataset: StudyDataset, variant: str = "", data_dig
         dataset: one of its data sets.
         variant: whose tuned settings to take, in a study that uses them; without one, those before tuning.
         data_digest: SHA-256 of the data the tuned settings must have been found on; None accepts any.
+
+    Raises:
+        DataUnavailable: when the data set was not tuned, so that a study goes on with the others.
+        StudyError: for wrong settings.
     """
     tuned: dict[str, Any] = {}
     if study.tuned and variant and variant not in BASELINES and not dataset.control:
-        from gru4recf.tuned import settings_for
+        from gru4recf.tuned import settings_for, tuned_path
 
-        label = dataset.tuned_as or dataset.shown_as
-        tuned = settings_for(find_in_checkout("studies") / "tuned", label, variant, data_digest)
+        folder, label = find_in_checkout("studies") / "tuned", dataset.tuned_as or dataset.shown_as
+        if not tuned_path(folder, label).is_file():
+            raise DataUnavailable(f"{label} has not been tuned; run `gru4recf tune` with this study first.")
+        tuned = settings_for(folder, label, variant, data_digest)
     where = f"study {study.name}, data set {dataset.shown_as}"
     return validated(Settings, {**study.settings, **dataset.settings, **tuned, **study.forced}, where)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,11 +43,11 @@ def study(tmp_path_factory):
     return root, told
 
 
-def _study_process(root, out, **environment):
+def _study_process(root, out, *options, **environment):
     command = [sys.executable, "-m", "gru4recf.cli", "study", str(root / "tiny.yaml"), "--out", str(root / out)]
     environment = {**os.environ, "GRU4RECF_RUNS": str(root / "runs"), **environment}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*command, "--jobs", "2"], env=environment, start_new_session=True, **pipes)
+    return subprocess.Popen([*command, "--jobs", "2", *options], env=environment, start_new_session=True, **pipes)
 
 
 def digests(folder):
@@ -111,6 +112,19 @@ class TestStudy:
         assert ("waiting for them to end" in told) != whole_group, told
         root, _ = study
         assert digests(root / "first") == digests(tmp_path / "first")
+
+    def test_a_report_alone_is_made_from_what_is_finished(self, study, tmp_path):
+        root, _ = study
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+        told = _study_process(tmp_path, "first", "--report-only").communicate()[0]
+        assert "No run of tiny finished" in told
+        shutil.copytree(root / "runs", tmp_path / "runs")
+        shutil.rmtree(next((tmp_path / "runs").glob("synthetic-popularity-*")))
+        process = _study_process(tmp_path, "first", "--report-only")
+        assert "4 of 5 runs are finished; the report is made from these." in process.communicate()[0]
+        assert process.returncode == 0
+        assert len(list((tmp_path / "runs").glob("*/result.json"))) == 4
+        assert json.loads((tmp_path / "first" / "verdict.json").read_text())["claims"]
 
     def test_failed_runs_keep_their_notebooks_and_the_others_are_reported(self, tmp_path):
         diverging = {"name": "synthetic", "label": "diverging", "settings": {"learning_rate": 1e30}}

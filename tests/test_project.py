@@ -57,6 +57,8 @@ def test_constraints_pin_every_dependency_within_its_range(project):
 def test_no_tracked_file_is_data_or_very_large():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     files = [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+    samples = (ROOT / "tests" / "fuzz", ROOT / "tests" / "recbole")  # made up by hand or by a script
+    files = [f for f in files if not any(folder in f.parents for folder in samples)]
     assert not [f for f in files if f.suffix in {".inter", ".item", ".csv", ".xlsx", ".zip", ".pt", ".safetensors"}]
     assert not [f for f in files if f.stat().st_size > 3_000_000]
 

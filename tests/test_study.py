@@ -171,6 +171,7 @@ def test_tuned_settings_win_over_the_data_sets_and_the_command_line_over_them(wr
         return {"learning_rate": 0.009, "dropout": 0.3}
 
     monkeypatch.setattr("gru4recf.tuned.settings_for", settings_for)
+    monkeypatch.setattr("gru4recf.tuned.tuned_path", lambda folder, label: Path(__file__))
     path = write(tuned=True, datasets=[{"name": "synthetic", "settings": {"learning_rate": 0.001}}])
     study = studies.read_study(path, {"dropout": 0.4})
     found = studies.settings_of(study, study.datasets[0], "id_only", "digest")
@@ -194,4 +195,10 @@ def test_a_data_set_may_have_variants_of_its_own(write, tmp_path):
 def test_items_never_seen_need_an_output_side_that_knows_features(write, tmp_path):
     study = studies.read_study(write(), {"min_support": 0})
     with pytest.raises(StudyError, match="set output_features too"):
+        plans.make_plan(study, tmp_path, tmp_path / "runs")
+
+
+def test_a_data_set_that_was_not_tuned_is_left_out_with_the_fix(write, tmp_path):
+    study = studies.read_study(write(tuned=True, datasets=[{"name": "synthetic", "label": "never-tuned"}]))
+    with pytest.raises(StudyError, match="never-tuned has not been tuned; run `gru4recf tune`"):
         plans.make_plan(study, tmp_path, tmp_path / "runs")

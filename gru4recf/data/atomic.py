@@ -9,22 +9,22 @@ Source: RecBole 1.2.1, "Atomic Files" (https://recbole.io/docs/user_guide/data/a
 """
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
+from gru4recf.data.columns import READERS, read_ids, read_times
 from gru4recf.data.dataset import Dataset, FeatureKind
+from gru4recf.data.tables import KINDS, place, read_table
 from gru4recf.errors import DataError
 from gru4recf.files import sha256_of
 
-KINDS: tuple[FeatureKind, ...] = ("token", "token_seq", "float", "float_seq")
+__all__ = ["KINDS", "SUFFIXES", "read_atomic", "read_events", "read_items", "sort_events"]
+
 SUFFIXES = ("", ".parquet")
+OWNERS = ("session_id", "user_id")
 
 
 def read_atomic(folder: Path, name: str | None = None) -> Dataset:
@@ -37,8 +37,8 @@ def read_atomic(folder: Path, name: str | None = None) -> Dataset:
     """
     folder = Path(folder)
     inter = _find(folder, name)
-    name = inter.name.split(".inter")[0]
-    item = next((p for s in SUFFIXES if (p := folder / f"{name}.item{s}").is_file()), None)
+    name = inter.name.removesuffix(".parquet").removesuffix(".inter")
+    item = _find_items(folder, name)
     events, sequences = read_events(inter)
     items, kinds = read_items(item) if item else (pd.DataFrame(index=events["item"].unique()), {})
     if item:
@@ -50,49 +50,50 @@ def read_atomic(folder: Path, name: str | None = None) -> Dataset:
 
 
 def sort_events(events: pd.DataFrame) -> pd.DataFrame:
-    """Return events ordered by the start of their session, then session, then time; equal times keep file order."""
+    """Return events ordered by the start of their session, then session, then time; equal times keep file order.
+
+    Whole-number times are compared in 64 bits before they become float64, which rounds above 2^53.
+    """
     codes, _ = pd.factorize(events["session"])
     starts = events["time"].groupby(codes).min().to_numpy()[codes]
     order = np.lexsort((np.arange(len(events)), events["time"].to_numpy(), codes, starts))
-    return events.iloc[order].reset_index(drop=True)
+    return events.iloc[order].reset_index(drop=True).astype({"time": "float64"})
 
 
 def read_events(path: Path) -> tuple[pd.DataFrame, Literal["sessions", "users"]]:
     """Return (events in file order with `session`, `item`, `time`; what `session` holds)."""
-    table, kinds = _read_table(path)
-    by_session = "session_id" in kinds
-    if not by_session and "user_id" not in kinds:
+    table, kinds = read_table(path, (*OWNERS, "item_id", "timestamp"))
+    owner = next((column for column in OWNERS if column in kinds), None)
+    if owner is None:
         raise DataError(
             f"{path}: no column session_id:token or user_id:token among {', '.join(kinds) or 'none'}; "
             "rename the column that says which events belong together."
         )
-    owner = "session_id" if by_session else "user_id"
     for column, kind in ((owner, "token"), ("item_id", "token"), ("timestamp", "float")):
         _require_column(path, kinds, column, kind)
     frame = pd.DataFrame(
         {
-            "session": _tokens(path, table, owner),
-            "item": _tokens(path, table, "item_id"),
-            "time": _floats(path, table, "timestamp", missing=False),
+            "session": read_ids(path, table, owner),
+            "item": read_ids(path, table, "item_id"),
+            "time": read_times(path, table, "timestamp"),
         }
     )
-    return frame, "sessions" if by_session else "users"
+    return frame, "sessions" if owner == "session_id" else "users"
 
 
 def read_items(path: Path) -> tuple[pd.DataFrame, dict[str, FeatureKind]]:
     """Return (one row per item, indexed by item id, one column per feature; feature -> kind)."""
-    table, kinds = _read_table(path)
+    table, kinds = read_table(path)
     _require_column(path, kinds, "item_id", "token")
-    ids = _tokens(path, table, "item_id")
+    ids = read_ids(path, table, "item_id")
     if (repeated := ids.duplicated()).any():
         row = int(np.flatnonzero(repeated)[0])
         raise DataError(
-            f"{path}, line {row + 2}, column item_id: item {ids.iloc[row]!r} appears a second time; "
-            "keep one row per item."
+            f"{place(path, row, 'item_id')}: item {ids.iloc[row]!r} appears a second time; keep one row per item."
         )
     features = {name: kind for name, kind in kinds.items() if name != "item_id"}
-    columns = {name: _READERS[kind](path, table, name) for name, kind in features.items()}
-    items = pd.DataFrame(columns).set_axis(pd.Index(ids, name="item"), axis="index")
+    columns = {name: READERS[kind](path, table, name) for name, kind in features.items()}
+    items = pd.DataFrame(columns, index=range(len(ids))).set_axis(pd.Index(ids, name="item"), axis="index")
     for name in features:
         _refuse_constant(path, items[name])
     return items, features
@@ -101,14 +102,17 @@ def read_items(path: Path) -> tuple[pd.DataFrame, dict[str, FeatureKind]]:
 def _find(folder: Path, name: str | None) -> Path:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; name one that holds NAME.inter and NAME.item.")
-    pattern = name or "*"
-    found = sorted(p for s in SUFFIXES for p in folder.glob(f"{pattern}.inter{s}") if p.is_file())
-    preferred = [p for p in found if p.name.split(".inter")[0] == folder.resolve().name]
+    wanted = [f"{name or '*'}.inter{suffix}" for suffix in SUFFIXES]
+    if name:
+        found = [folder / file for file in wanted if (folder / file).exists()]
+    else:
+        found = sorted(p for pattern in wanted for p in folder.glob(pattern) if not p.name.startswith("."))
+    preferred = [p for p in found if p.name.partition(".inter")[0] == folder.resolve().name]
     if preferred or len(found) == 1:
-        return (preferred or found)[0]
+        return _require_file((preferred or found)[0])
     if not found:
         raise DataError(
-            f"{folder}: no {pattern}.inter or {pattern}.inter.parquet; events belong into NAME.inter "
+            f"{folder}: no {wanted[0]} or {wanted[1]}; events belong into NAME.inter "
             "with the columns session_id:token, item_id:token, timestamp:float."
         )
     raise DataError(
@@ -117,50 +121,15 @@ def _find(folder: Path, name: str | None) -> Path:
     )
 
 
-def _read_table(path: Path) -> tuple[pa.Table, dict[str, str]]:
-    """Return the table with untyped column names and column -> kind."""
-    table = pa.parquet.read_table(path) if path.suffix == ".parquet" else _read_text(path)
-    kinds = dict(_typed(path, name) for name in table.column_names)
-    if len(kinds) < table.num_columns:
-        raise DataError(f"{path}: a column name appears twice in the header; rename or remove one.")
-    if table.num_rows == 0:
-        raise DataError(f"{path}: no rows below the header; the file is empty.")
-    return table.rename_columns(list(kinds)), kinds
+def _find_items(folder: Path, name: str) -> Path | None:
+    found = [path for suffix in SUFFIXES if (path := folder / f"{name}.item{suffix}").exists()]
+    return _require_file(found[0]) if found else None
 
 
-def _read_text(path: Path) -> pa.Table:
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty; the first line must name the columns, such as item_id:token.")
-    ragged: list[str] = []
-
-    def keep_first(row: pyarrow.csv.InvalidRow) -> str:
-        ragged.append(f"line {row.number}: {row.actual_columns} fields where the header has {row.expected_columns}")
-        return "skip"
-
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        header = file.readline().rstrip("\r\n").split("\t")
-    try:
-        table = pyarrow.csv.read_csv(
-            path,
-            pyarrow.csv.ReadOptions(use_threads=False, column_names=header, skip_rows=1),
-            pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False, invalid_row_handler=keep_first),
-            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
-        )
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as tab-separated UTF-8 text ({error}).") from error
-    if ragged:
-        raise DataError(f"{path}, {ragged[0]}; fields are separated by one tab each, and {len(ragged)} rows differ.")
-    return table
-
-
-def _typed(path: Path, column: str) -> tuple[str, FeatureKind]:
-    name, _, kind = column.partition(":")
-    if not name or kind not in KINDS:
-        raise DataError(
-            f"{path}, column {column!r}: the header must read name:type with a type out of "
-            f"{', '.join(KINDS)}, such as item_id:token."
-        )
-    return name, kind
+def _require_file(path: Path) -> Path:
+    if not path.is_file():
+        raise DataError(f"{path} is not a file; put the table itself there.")
+    return path
 
 
 def _require_column(path: Path, kinds: dict[str, str], column: str, kind: str) -> None:
@@ -176,7 +145,7 @@ def _require_rows(events: pd.DataFrame, items: pd.DataFrame, inter: Path, item: 
         row = int(np.flatnonzero(unknown)[0])
         n_items = events.loc[unknown, "item"].nunique()
         raise DataError(
-            f"{inter}, line {row + 2}, column item_id: item {events['item'].iloc[row]!r} has no row in "
+            f"{place(inter, row, 'item_id')}: item {events['item'].iloc[row]!r} has no row in "
             f"{item.name} ({n_items} items lack one); add the rows, empty fields mean missing."
         )
 
@@ -186,80 +155,3 @@ def _refuse_constant(path: Path, values: pd.Series) -> None:
     if len(values) > 1 and len(seen.unique()) == 1:
         what = "is empty for every item" if pd.isna(seen.iloc[0]) or seen.iloc[0] == () else "has one value for all"
         raise DataError(f"{path}, column {values.name}: {what}, so it tells nothing; remove the column.")
-
-
-def _strings(table: pa.Table, column: str) -> pd.Series:
-    return table[column].cast(pa.string()).fill_null("").to_pandas().astype("str")
-
-
-def _tokens(path: Path, table: pa.Table, column: str) -> pd.Series:
-    values = _strings(table, column)
-    empty = values == ""
-    if empty.any():
-        raise DataError(
-            f"{path}, line {int(np.flatnonzero(empty)[0]) + 2}, column {column}: the field is empty; "
-            "every row needs an id."
-        )
-    return values
-
-
-def _token(path: Path, table: pa.Table, column: str) -> pd.Series:
-    values = _strings(table, column)
-    return values.where(values != "")
-
-
-def _token_seq(path: Path, table: pa.Table, column: str) -> pd.Series:
-    if pa.types.is_list(table.schema.field(column).type):
-        return pd.Series([[str(v) for v in row or []] for row in table[column].to_pylist()], dtype=object)
-    return _strings(table, column).str.split().astype(object)
-
-
-def _floats(path: Path, table: pa.Table, column: str, missing: bool = True) -> pd.Series:
-    """Return float64 values; an empty field is NaN where `missing` is allowed, a written NaN never is."""
-    values = table[column]
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        text = _strings(table, column)
-        numbers = pd.to_numeric(text, errors="coerce").astype("float64")
-        allowed = (text == "") if missing else pd.Series(False, index=text.index)
-    else:
-        text = numbers = values.cast(pa.float64()).to_pandas()
-        allowed = values.is_null().to_pandas() if missing else pd.Series(False, index=numbers.index)
-    bad = ~np.isfinite(numbers) & ~allowed
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        fix = "write a finite number, or nothing where the value is missing" if missing else "write a finite number"
-        raise DataError(f"{path}, line {row + 2}, column {column}: {text.iloc[row]!r} is not usable; {fix}.")
-    return numbers
-
-
-def _float_seq(path: Path, table: pa.Table, column: str) -> pd.Series:
-    if pa.types.is_list(table.schema.field(column).type):
-        rows = table[column].to_pylist()
-    else:
-        rows = [_numbers(path, column, i, text) for i, text in enumerate(_strings(table, column))]
-    vectors = [np.asarray(row, dtype=np.float32) if row else None for row in rows]
-    sizes = {len(v) for v in vectors if v is not None}
-    wrong = [i for i, v in enumerate(vectors) if v is not None and (len(v) != max(sizes) or not np.isfinite(v).all())]
-    if wrong:
-        raise DataError(
-            f"{path}, line {wrong[0] + 2}, column {column}: every vector needs {max(sizes)} finite "
-            f"numbers, this one has {len(vectors[wrong[0]])} or one that is not finite."
-        )
-    return pd.Series(vectors, dtype=object)
-
-
-def _numbers(path: Path, column: str, row: int, text: str) -> list[float]:
-    try:
-        return [float(word) for word in text.split()]
-    except ValueError:
-        raise DataError(
-            f"{path}, line {row + 2}, column {column}: {text[:40]!r} is not a list of numbers separated by spaces."
-        ) from None
-
-
-_READERS: dict[str, Callable[[Path, pa.Table, str], pd.Series]] = {
-    "token": _token,
-    "token_seq": _token_seq,
-    "float": _floats,
-    "float_seq": _float_seq,
-}

@@ -112,13 +112,13 @@ def _by_time(dataset: Dataset, events: pd.DataFrame, codes: np.ndarray, lengths:
     n_held_out = int(np.ceil(HELD_OUT_SHARE * len(usable)))
     n_before_test = _count_before(start, dataset.test_start, len(usable) - n_held_out)
     n_train = _count_before(start, dataset.validation_start, n_before_test - n_held_out)
-    part_of_session = np.full(len(lengths), "", dtype=object)
-    part_of_session[usable[: max(n_train, 0)]] = "train"
-    part_of_session[usable[max(n_train, 0) : n_before_test]] = "validation"
-    part_of_session[usable[n_before_test:]] = "test"
+    part_of_session = np.full(len(lengths), -1, dtype=np.int8)
+    part_of_session[usable[: max(n_train, 0)]] = 0
+    part_of_session[usable[max(n_train, 0) : n_before_test]] = 1
+    part_of_session[usable[n_before_test:]] = 2
     part = part_of_session[codes]
     not_first = np.arange(len(codes)) > first[codes]
-    return {name: (part == name, not_first) for name in ("train", "validation", "test")}
+    return {name: (part == number, not_first) for number, name in enumerate(("train", "validation", "test"))}
 
 
 def _count_before(start: np.ndarray, boundary: float | None, otherwise: int) -> int:
@@ -152,13 +152,13 @@ def _merged(parts: dict) -> dict:
 def _newest(inside: np.ndarray, codes: np.ndarray, fraction: float) -> np.ndarray:
     if not 0 < fraction <= 1:
         raise DataError(f"train_fraction is {fraction}; it is a share of the training sessions, choose it in (0, 1].")
-    sessions = np.unique(codes[inside])
+    sessions = np.flatnonzero(np.bincount(codes[inside]))
     n_kept = int(np.ceil(fraction * len(sessions)))
-    return inside & np.isin(codes, sessions[len(sessions) - n_kept :])
+    return inside & (codes >= sessions[len(sessions) - n_kept]) if n_kept else inside  # codes rise with time
 
 
 def _n_sessions(inside: np.ndarray, codes: np.ndarray) -> int:
-    return len(np.unique(codes[inside]))
+    return int(np.count_nonzero(np.bincount(codes[inside])))
 
 
 def _first_seen(values: np.ndarray, n_values: int) -> np.ndarray:
@@ -176,8 +176,9 @@ def _encode(
     length = np.bincount(codes[keep], minlength=len(labels))
     has_target = np.bincount(codes[keep & candidate], minlength=len(labels)) > 0
     keep = keep & ((length >= 2) & has_target)[codes]
-    sessions, n_events = np.unique(codes[keep], return_counts=True)
-    offsets = np.concatenate([[0], np.cumsum(n_events)]).astype(np.int64)
+    n_events = np.bincount(codes[keep], minlength=len(labels))
+    sessions = np.flatnonzero(n_events)
+    offsets = np.concatenate([[0], np.cumsum(n_events[sessions])]).astype(np.int64)
     is_target = candidate[keep].copy()
     is_target[offsets[:-1]] = False
     return Sessions(items[keep], offsets, is_target, labels[sessions])

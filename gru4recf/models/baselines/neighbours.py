@@ -42,8 +42,9 @@ class TrainingSessions:
         """Index `train`, which is in order of time; `sample_size` sessions at most are sampled for a target."""
         session = train.n_sessions - 1 - train.session_of_events()
         self.n_items, self.sample_size = n_items, sample_size
-        self.sessions, self.items, self.places = _last_of_each(session, train.items, train.position_of_events() + 1)
-        self.offsets = np.searchsorted(self.sessions, np.arange(train.n_sessions + 1))
+        sessions, self.items, self.places = _last_of_each(session, train.items, train.position_of_events() + 1)
+        self.offsets = np.searchsorted(sessions, np.arange(train.n_sessions + 1))
+        self.entries = np.arange(len(self.items))
         ones = np.ones(len(self.items))
         self.incidence = sparse.csr_array((ones, self.items, self.offsets), shape=(train.n_sessions, n_items))
         # the most recent sessions with any of some items are among the most recent ones with each of them
@@ -61,8 +62,8 @@ class TrainingSessions:
     def match(self, histories: Histories, neighbours: sparse.csr_array) -> Matches:
         """Return where each pair of a history and one of its neighbours (n, sessions) meets."""
         row = np.repeat(np.arange(len(histories)), np.diff(neighbours.indptr))
-        items, offsets = gather_lists(self.items, self.offsets, neighbours.indices)
-        places, _ = gather_lists(self.places, self.offsets, neighbours.indices)
+        entries, offsets = gather_lists(self.entries, self.offsets, neighbours.indices)
+        items, places = self.items[entries], self.places[entries]
         last_place = np.zeros((len(histories), self.n_items), dtype=np.int32)
         last_place[histories.rows, histories.items] = histories.positions  # of repeated items the last one stays
         place = last_place.ravel()[np.repeat(row * self.n_items, np.diff(offsets)) + items]

@@ -1,0 +1,129 @@
+"""Events of a log: ids and times checked, sessions by their id or cut where a user was idle, put in order of time."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from gru4recf.errors import DataError, StudyError
+from gru4recf.imports.report import Report
+from gru4recf.imports.tables import RawTable
+from gru4recf.imports.times import Times, as_date, parse_times
+
+SEPARATORS = ("/", "#", "|", "\x1f")  # between user and session: the first that is in no user's id
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of the log is what; "" where there is none."""
+
+    item: str
+    time: str
+    session: str = ""
+    user: str = ""
+    unit: str = "auto"
+
+    @property
+    def named(self) -> list[str]:
+        """The columns that the log must have, sequences first."""
+        return [column for column in (self.session, self.user, self.item, self.time) if column]
+
+
+def parse_gap(text: str) -> float:
+    """Return an idle time such as `30min` or `1h` in seconds."""
+    try:
+        seconds = float("nan") if text.strip().isdecimal() else pd.Timedelta(text).total_seconds()
+    except ValueError:
+        seconds = float("nan")
+    if not seconds > 0:
+        raise StudyError(f"--gap is {text!r}; write a length of idle time with its unit, such as 30min or 1h.")
+    return seconds
+
+
+def clean_events(
+    raw: RawTable, columns: Columns, gap: float | None, report: Report, *, drop_bad: bool = False
+) -> pd.DataFrame:
+    """Return events with `session`, `item`, `time` (seconds) and `row` (of the log), in order of session and time.
+
+    Rows without an id or a time are left out and counted. The order inside a session is that of the times as they
+    were written, then that of the log.
+
+    Raises:
+        DataError: for a column that is missing, a time that cannot be read (with `drop_bad` it is counted), no events.
+    """
+    raw.require(*columns.named)
+    complete = _complete_rows(raw, columns, report)
+    rows = np.flatnonzero(complete)
+    kept = replace(raw, table=raw.table.select(columns.named).filter(pa.array(complete)))
+    times = parse_times(kept, columns.time, columns.unit)
+    unreadable = np.isnan(times.seconds)
+    if unreadable.any() and not drop_bad:
+        first = int(np.flatnonzero(unreadable)[0])
+        raise DataError(
+            f"{raw.place(rows[first], columns.time)}: {kept.text(columns.time).iloc[first][:40]!r} is no time "
+            f"({int(unreadable.sum()):,} are none, the others are {times.told}); write seconds, milliseconds or ISO "
+            "dates such as 2024-01-31T12:00:00Z, or leave such rows out with --drop-bad."
+        )
+    report.drop("rows whose time cannot be read", unreadable.sum())
+    owner = _owners(kept, columns, report)
+    events = pd.DataFrame({"owner": owner, "item": kept.text(columns.item), "time": times.seconds, "row": rows})
+    events = events.assign(exact=times.exact)[~unreadable]
+    if events.empty:
+        raise DataError(f"{raw.path}: no row has {', '.join(columns.named)}; nothing is left to import.")
+    _tell_times(events["time"], times, report)
+    return _in_order(events, gap, report, "user" if columns.user and not columns.session else "session")
+
+
+def _complete_rows(raw: RawTable, columns: Columns, report: Report) -> np.ndarray:
+    """Return whether every named column has a value in each row."""
+    complete = np.ones(len(raw), dtype=bool)
+    for column in columns.named:
+        values = raw.table[column]
+        if pa.types.is_primitive(values.type):  # numbers, truth values, dates
+            missing = values.is_null(nan_is_null=True).to_pandas().to_numpy(bool)
+        else:
+            missing = (raw.text(column).str.strip() == "").to_numpy()
+        report.drop(f"rows without {column}", (missing & complete).sum())
+        complete &= ~missing
+    return complete
+
+
+def _owners(kept: RawTable, columns: Columns, report: Report) -> pd.Series:
+    """Return whose events belong together: sessions, or users where there are none."""
+    if not columns.session:
+        return kept.text(columns.user)
+    sessions = kept.text(columns.session)
+    if not columns.user:
+        return sessions
+    users = kept.text(columns.user)
+    pairs = pd.DataFrame({"session": sessions, "user": users}).drop_duplicates()
+    if pairs["session"].is_unique:
+        return sessions
+    report.tell(f"{columns.session} starts anew for every {columns.user}: sessions are told apart by both.")
+    separator = next(mark for mark in SEPARATORS if not pairs["user"].str.contains(mark, regex=False).any())
+    return users + separator + sessions
+
+
+def _tell_times(seconds: pd.Series, times: Times, report: Report) -> None:
+    report.tell(f"times: {times.told}, from {as_date(seconds.min())} to {as_date(seconds.max())}")
+    if before := int((seconds < 0).sum()):
+        report.tell(f"times: {before:,} lie before 1970; is the unit right?")
+
+
+def _in_order(events: pd.DataFrame, gap: float | None, report: Report, owner: str) -> pd.DataFrame:
+    """Sort by owner and exact time, and cut owners' events into sessions where they were idle longer than `gap`."""
+    codes, labels = pd.factorize(events["owner"])
+    order = np.lexsort((np.arange(len(events)), events["exact"].to_numpy(), codes))
+    events, codes = events.iloc[order], codes[order]
+    session = events["owner"]
+    if gap is not None:
+        new_owner = np.diff(codes, prepend=-1) != 0
+        begins = new_owner | (np.diff(events["time"].to_numpy(), prepend=0.0) > gap)
+        begun = np.cumsum(begins)
+        number = begun - begun[new_owner][codes] + 1
+        session = session + "#" + pd.Series(number, index=events.index).astype("str")
+        report.tell(f"{owner}s: {len(labels):,}, cut into {begun[-1]:,} sessions where nothing happened for {gap:g} s")
+    return pd.DataFrame(
+        {"session": session, "item": events["item"], "time": events["time"], "row": events["row"]}
+    ).reset_index(drop=True)

@@ -1,0 +1,218 @@
+"""Any table of a log: CSV, TSV, JSON lines or parquet, plain or packed with gzip, zstd or bzip2.
+
+What a file is is seen from its bytes, whatever its name. Text stays text, so that ids keep every digit and leading
+zero; JSON numbers keep the digits they were written with.
+"""
+
+import codecs
+import contextlib
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from gru4recf.data.columns import read_strings
+from gru4recf.data.tables import BLOCK_BYTES, one_line
+from gru4recf.errors import DataError
+
+PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+DELIMITERS = ("\t", ",", ";", "|")
+HEAD_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as its file holds it.
+
+    Attributes:
+        path: where it was read from, for sentences about it.
+        table: text, lists of text, or what types a parquet file has.
+        first_row: the number a person gives to the first row: 2 below a header, 1 without.
+        dropped: reason -> number of rows left out while reading.
+    """
+
+    path: Path
+    table: pa.Table
+    first_row: int
+    dropped: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def place(self, row: int, column: str) -> str:
+        """Return where a row (index from 0) stands; blank lines are no rows."""
+        return f"{self.path}, row {row + self.first_row}, column {column}"
+
+    def text(self, column: str) -> pd.Series:
+        """Return a column's values as strings, exactly; a missing one is empty."""
+        return read_strings(self.path, self.table, column)
+
+    def require(self, *columns: str) -> None:
+        """Refuse a table that lacks one of these columns."""
+        for column in columns:
+            if column not in self.table.column_names:
+                found = ", ".join(self.table.column_names)
+                raise DataError(f"{self.path}: there is no column {column!r}; its columns are {found}.")
+
+
+def read_raw(
+    path: Path,
+    *,
+    names: Sequence[str] = (),
+    delimiter: str = "",
+    encoding: str = "utf-8",
+    quotes: bool = True,
+    drop_bad: bool = False,
+) -> RawTable:
+    """Read a table whose first row names the columns, unless `names` does.
+
+    Args:
+        path: the file.
+        names: column names of a file that has none.
+        delimiter: what separates fields; "" looks for the one that separates most of the first row.
+        encoding: of text.
+        quotes: whether a field may stand in double quotes, and hold line ends there.
+        drop_bad: leave rows of another width out and count them, instead of refusing the file.
+
+    Raises:
+        DataError: for a file that is no such table.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(f"{path} {what}; name one file, a CSV, TSV, JSON lines or parquet table.")
+    with _reading(path):
+        with open(path, "rb") as file:
+            magic = file.read(4)
+        if magic == b"PAR1":
+            table = pa.parquet.ParquetFile(path).read()
+            _require_distinct(path, table.column_names)
+            return RawTable(path, table, 1, {})
+        if magic[:2] == b"PK":
+            raise DataError(f"{path} is a zip or a spreadsheet; unpack it, or save the sheet as CSV.")
+        with _stream(path, magic) as stream:
+            head = stream.read(HEAD_BYTES)
+    if not head.strip():
+        raise DataError(f"{path}: the file is empty; its first row must name the columns.")
+    if b"\0" in head:
+        line = head.partition(b"\0")[0].count(b"\n") + 1
+        raise DataError(f"{path}, line {line}: holds a NUL byte; save the file as UTF-8 text.")
+    first = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    if first == b"[" and not names:
+        raise DataError(f"{path} is one JSON list; write JSON lines, one object per line.")
+    with _reading(path), _stream(path, magic) as stream:
+        if first == b"{" and not names:
+            return _json_lines(path, stream)
+        header = list(names) or None
+        return _delimited(path, stream, head, header, delimiter, encoding, quotes, drop_bad)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not readable as a table of UTF-8 text ({one_line(error)}).") from error
+
+
+def _stream(path: Path, magic: bytes) -> pa.NativeFile:
+    packed = next((kind for start, kind in PACKED.items() if magic.startswith(start)), None)
+    return pa.input_stream(str(path), compression=packed)
+
+
+def _delimited(
+    path: Path,
+    stream: pa.NativeFile,
+    head: bytes,
+    names: list[str] | None,
+    delimiter: str,
+    encoding: str,
+    quotes: bool,
+    drop_bad: bool,
+) -> RawTable:
+    line = re.split(rb"[\r\n]", head.removeprefix(codecs.BOM_UTF8), maxsplit=1)[0].decode(encoding)
+    delimiter = delimiter or max(DELIMITERS, key=lambda d: len(_fields(line, d)))
+    header = names or [name.strip() or f"column{i}" for i, name in enumerate(_fields(line, delimiter), start=1)]
+    _require_distinct(path, header)
+    ragged: list[tuple[int, int]] = []
+
+    def keep(row: pyarrow.csv.InvalidRow) -> str:
+        ragged.append((row.number, row.actual_columns))
+        return "skip"
+
+    table = pyarrow.csv.read_csv(
+        stream,
+        pyarrow.csv.ReadOptions(
+            use_threads=False,
+            column_names=header,
+            skip_rows=0 if names else 1,
+            encoding=encoding,
+            block_size=BLOCK_BYTES,
+        ),
+        pyarrow.csv.ParseOptions(
+            delimiter=delimiter,
+            quote_char='"' if quotes else False,
+            newlines_in_values=quotes,
+            invalid_row_handler=keep,
+        ),
+        pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
+    )
+    if ragged and not drop_bad:
+        raise DataError(
+            f"{path}, row {ragged[0][0]}: {ragged[0][1]} fields where {len(header)} are expected, separated by "
+            f"{delimiter!r} ({len(ragged):,} rows differ); mend them, or leave them out with --drop-bad."
+        )
+    return RawTable(path, table, 1 if names else 2, {"rows of another width": len(ragged)} if ragged else {})
+
+
+def _require_distinct(path: Path, names: list[str]) -> None:
+    if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise DataError(f"{path}: column {repeated[0]!r} appears twice in the header; rename one.")
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _json_lines(path: Path, stream: pa.NativeFile) -> RawTable:
+    columns: dict[str, list] = {}
+    n_rows = 0
+    for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8-sig"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: not a JSON object ({one_line(error)}).") from None
+        if not isinstance(record, dict):
+            raise DataError(f'{path}, line {number}: a JSON object such as {{"item": 1}} is expected on every line.')
+        for name, value in record.items():
+            column = columns.setdefault(name, [])
+            column += [None] * (n_rows - len(column))
+            column.append(_plain(value))
+        n_rows += 1
+    arrays = {name: _array(values + [None] * (n_rows - len(values))) for name, values in columns.items()}
+    return RawTable(path, pa.table(arrays), 1, {})
+
+
+def _plain(value: object) -> str | list[str] | None:
+    """Return a JSON value as text or a list of texts; numbers are text already."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return [json.dumps(v) if isinstance(v, dict | list | bool) else v for v in value]
+    return json.dumps(value)
+
+
+def _array(values: list) -> pa.Array:
+    if any(isinstance(value, list) for value in values):
+        return pa.array([v if isinstance(v, list) or v is None else [v] for v in values], pa.list_(pa.string()))
+    return pa.array(values, pa.string())
