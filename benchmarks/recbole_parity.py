@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -195,10 +196,12 @@ def from_scratch(n_seeds: int, data: Dataset) -> dict:
     compared = {}
     for metric in METRICS:
         values = {side: [row[metric] for row in rows] for side, rows in columns.items()}
-        spread = stdev(values["recbole"]) if n_seeds > 1 else 0.0
+        spreads = {side: stdev(v) if n_seeds > 1 else 0.0 for side, v in values.items()}
+        spread = sqrt(mean(sd**2 for sd in spreads.values()))  # of one run, both sides pooled
         compared[metric] = {
             **{f"{side}_mean": mean(v) for side, v in values.items()},
-            **{f"{side}_sd": stdev(v) if n_seeds > 1 else 0.0 for side, v in values.items()},
+            **{f"{side}_sd": sd for side, sd in spreads.items()},
+            "pooled_sd": spread,
             "reached": mean(values["ours"]) >= mean(values["recbole"]) - spread,
         }
     return {

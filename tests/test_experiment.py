@@ -66,10 +66,14 @@ def test_a_run_killed_in_either_step_continues_to_the_same_bytes(synthetic, tmp_
             raise Killed
 
     options = {step: {"checkpoint": tmp_path / f"{step}.pt"} for step in ("selection", "retraining")}
-    with pytest.raises(Killed):
-        killing = {**options, killed_in: {**options[killed_in], "on_epoch": kill}}
+    killing = {**options, killed_in: {**options[killed_in], "on_epoch": kill}}
+
+    def both_steps():
         selected = experiment.select(run, synthetic, **killing["selection"])
         experiment.retrain(run, synthetic, selected, **killing["retraining"])
+
+    with pytest.raises(Killed):
+        both_steps()
     selected = experiment.select(run, synthetic, **options["selection"])
     resumed = experiment.retrain(run, synthetic, selected, **options["retraining"])
     assert same_weights(resumed.network, whole.network)
