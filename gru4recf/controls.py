@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gru4recf.comparison import FLOOR, REFERENCE, gains, means
-from gru4recf.evidence import Evidence, rank_matrix
+from gru4recf.evidence import Evidence, rank_columns, rank_matrix
 from gru4recf.metrics import PRIMARY
 from gru4recf.wording import percent
 
@@ -46,8 +46,7 @@ def as_rows(checks: list[Check]) -> list[dict]:
 
 
 def _has(evidence: Evidence, label: str, *variants: str) -> bool:
-    columns = evidence.ranks[label].columns
-    return all(any(column.startswith(f"{variant}/") for column in columns) for variant in variants)
+    return all(rank_columns(evidence.ranks[label], variant) for variant in variants)
 
 
 def _untrained(evidence: Evidence, label: str) -> Check | None:

@@ -7,7 +7,8 @@
     history.parquet         one row per run and epoch
     datasets.json           per data set: counts, digests, settings; and the data sets that could not be had
 
-Timings stay out, so that the same seeds and versions give the same bytes.
+Timings stay out, so that the same seeds and versions give the same bytes. Sessions and target items are numbered in the
+order in which they appear: evidence is published, and the ids of a data set may not be redistributed with it.
 """
 
 from dataclasses import dataclass
@@ -107,20 +108,25 @@ def rank_matrix(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneous
     Raises:
         StudyError: when the data set has no run of it.
     """
-    return ranks[_columns(ranks, variant, strategy)].to_numpy(np.float32).T
+    return ranks[_required_columns(ranks, variant, strategy)].to_numpy(np.float32).T
 
 
 def tie_matrix(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneous") -> np.ndarray:
     """Return how many other items have the target's score (n_seeds, n_events), in the order of `rank_matrix`."""
-    columns = [f"{column}{TIES}" for column in _columns(ranks, variant, strategy)]
+    columns = [f"{column}{TIES}" for column in _required_columns(ranks, variant, strategy)]
     return ranks.reindex(columns=columns, fill_value=0).to_numpy(np.float32).T
 
 
-def _columns(ranks: pd.DataFrame, variant: str, strategy: str) -> list[str]:
+def rank_columns(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneous") -> list[str]:
+    """Return the names of a variant's columns of ranks in order of the seed; none where it has no run."""
     found = [c for c in ranks.columns if c.startswith(f"{variant}/{strategy}/") and not c.endswith(TIES)]
-    if not found:
-        raise StudyError(f"No finished run of {variant} with {strategy} training; run the study again to make it.")
     return sorted(found, key=lambda column: int(column.rsplit("/", 1)[1]))
+
+
+def _required_columns(ranks: pd.DataFrame, variant: str, strategy: str) -> list[str]:
+    if found := rank_columns(ranks, variant, strategy):
+        return found
+    raise StudyError(f"No finished run of {variant} with {strategy} training; run the study again to make it.")
 
 
 def _selection(folder: Path) -> pd.DataFrame:
@@ -161,7 +167,8 @@ def _rank_columns(plan: Plan, runs: list[PlannedRun], folder: Path) -> pd.DataFr
         columns[name] = frame["rank"]
         if frame["ties"].any():
             columns[name + TIES] = frame["ties"]
-    return pd.concat([events, pd.DataFrame(columns)], axis=1)
+    numbered = {name: pd.factorize(events[name])[0].astype(np.int32) for name in ("session", "target")}
+    return pd.concat([events.assign(**numbered), pd.DataFrame(columns)], axis=1)
 
 
 def _describe(plan: Plan, label: str, records: dict[str, dict[str, Any]]) -> dict[str, Any]:

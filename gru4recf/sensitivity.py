@@ -6,7 +6,6 @@ and by the length of the session. The intervals are descriptive: 95% each, not c
 is pooled over choices. Verdicts come from `decision.py` alone; a claim is sturdy where these rows agree with it.
 """
 
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pandas as pd
 
 from gru4recf.decision import judge
 from gru4recf.errors import StudyError
-from gru4recf.evidence import slice_by_support
+from gru4recf.evidence import rank_columns, rank_matrix, slice_by_support, tie_matrix
 from gru4recf.metrics import CUTOFFS, METRICS, PRIMARY, per_event
 from gru4recf.statistics import Contrast, bootstrap, interval, session_sums
 
@@ -88,7 +87,7 @@ def sensitivity(
             f"{dataset}: name the rivals of {better} under {AS_BUILT!r}; the protocol compares with these."
         )
     for variant in (better, *rivals[AS_BUILT]):
-        if not _columns(events, variant, strategy):
+        if not rank_columns(events, variant, strategy):
             raise StudyError(f"{dataset}: no ranks of {variant} with {strategy} training; run it there first.")
     rows = []
     for case in _cases(events, rivals, strategy):
@@ -112,7 +111,7 @@ def _cases(events: pd.DataFrame, rivals: Mapping[str, Sequence[str]], strategy: 
     for value, ties in TIE_RULES.items():
         yield Case("items with the target's score", value, events, own, ties=ties)
     for value, variants in rivals.items():
-        if present := [variant for variant in variants if _columns(events, variant, strategy)]:
+        if present := [variant for variant in variants if rank_columns(events, variant, strategy)]:
             yield Case("capacity", value, events, present)
     for choice, slices in _slices(events):
         for value, part in slices.items():
@@ -157,17 +156,7 @@ def _numbers(contrast: Contrast | None, alpha: float, smallest_effect: float) ->
     return {"relative": contrast.relative, "low": low, "high": high, "verdict": verdict}
 
 
-def _columns(events: pd.DataFrame, variant: str, strategy: str) -> list[str]:
-    """Return the columns of ranks of one variant, in order of the seed."""
-    wanted = re.compile(rf"{re.escape(variant)}/{re.escape(strategy)}/\d+")
-    return sorted((c for c in events.columns if wanted.fullmatch(c)), key=lambda c: int(c.rsplit("/", 1)[1]))
-
-
 def _ranks(events: pd.DataFrame, variant: str, strategy: str, ties: float) -> np.ndarray:
     """Return ranks (n_seeds, n_events), moved by `ties` times the number of other items with the same score."""
-    columns = _columns(events, variant, strategy)
-    ranks = events[columns].to_numpy(np.float64).T
-    if ties == 0:
-        return ranks
-    equal = [events[f"{c}/ties"] if f"{c}/ties" in events else np.zeros(len(events)) for c in columns]
-    return ranks + ties * np.stack([np.asarray(values, dtype=np.float64) for values in equal])
+    ranks = rank_matrix(events, variant, strategy)
+    return ranks + ties * tie_matrix(events, variant, strategy) if ties else ranks

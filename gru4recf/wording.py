@@ -82,9 +82,14 @@ def single_seed_note(n_seeds: Mapping[str, int]) -> str:
 
 def _open_sentence(row: Mapping) -> str:
     """Return what the design of an inconclusive contrast can find, and what would decide it."""
+    size = (
+        "not even a true difference of 100%"
+        if row["detectable"] > 1
+        else (f"a true difference of {100 * row['detectable']:.1f}%")
+    )
     return (
-        f"This design finds a true difference of {100 * row['detectable']:.1f}% four times out of five; if "
-        f"{percent(row['relative'])} is the truth, {row['more_evidence']['sentence']}."
+        f"This design finds {size} four times out of five; if {percent(row['relative'])} is the truth, "
+        f"{row['more_evidence']['sentence']}."
     )
 
 

@@ -49,6 +49,13 @@ def test_support_is_counted_in_training_only_and_rare_items_leave_every_part():
     assert parts.counts["test targets not ranked"] == 3
 
 
+def test_support_counts_the_events_that_are_left_in_training():
+    # c is too rare, and the session cb is left with one event: its b is no training event any more
+    parts = split(dataset_of(["ab", "ab", "cb", "ab", "ab"], test_start=400.0, validation_start=300.0), min_support=2)
+    assert dict(zip(parts.catalogue, parts.support, strict=True)) == {"": 0, "a": 2, "b": 2}
+    assert np.bincount(parts.train.items).tolist() == parts.support.tolist()
+
+
 def test_train_fraction_keeps_the_newest_sessions_and_leaves_test_alone():
     data = dataset_of(["ab"] * 20 + ["ba"] * 20)
     whole, part = split(data, min_support=1), split(data, min_support=1, train_fraction=0.25)

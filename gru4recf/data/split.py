@@ -28,7 +28,8 @@ class Split:
         train, validation, test: sessions; in test and validation every event after the first is a target, or
             only the last one when users' last events were left out. Merged into training, validation is empty.
         catalogue: (N,) raw item ids by index; index 0 is padding (""), items that training never saw come last.
-        support: (N,) number of training events of each item.
+        support: (N,) number of events of each item in `train`.
+        n_seen: catalogue size without items that training never saw, the padding item included.
         counts: what was kept and dropped, by name, in the order of the steps.
     """
 
@@ -37,17 +38,13 @@ class Split:
     test: Sessions
     catalogue: np.ndarray
     support: np.ndarray
+    n_seen: int
     counts: dict[str, int]
 
     @property
     def n_items(self) -> int:
         """Catalogue size with the padding item, the N of every shape."""
         return len(self.catalogue)
-
-    @property
-    def n_seen(self) -> int:
-        """Catalogue size without items that training never saw, the padding item included."""
-        return 1 + int(np.count_nonzero(self.support))
 
 
 def split(
@@ -84,6 +81,7 @@ def split(
     counts[f"items below support {min_support} dropped"] = int((~keep_item).sum())
     _require_catalogue(dataset.name, int(keep_item.sum()), min_support)
     order = _first_seen(items[in_train & keep_item[items]], len(raw_items))
+    n_seen = 1 + len(order)
     if min_support == 0:  # the others in the order of the item table, which knows nothing of test
         unseen = np.flatnonzero(support == 0)
         order = np.append(order, unseen[np.argsort(dataset.items.index.get_indexer(raw_items[unseen]), kind="stable")])
@@ -101,7 +99,8 @@ def split(
             _require_targets(dataset.name, part, encoded[part])
     catalogue = np.concatenate([[""], raw_items.to_numpy()[order]]).astype(object)
     counts["items"] = len(order)
-    return Split(**encoded, catalogue=catalogue, support=np.concatenate([[0], support[order]]), counts=counts)
+    support = np.bincount(encoded["train"].items, minlength=len(catalogue))  # without what left the part since
+    return Split(**encoded, catalogue=catalogue, support=support, n_seen=n_seen, counts=counts)
 
 
 def _by_time(dataset: Dataset, events: pd.DataFrame, codes: np.ndarray, lengths: np.ndarray) -> dict:
