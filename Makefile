@@ -2,7 +2,7 @@
 # make test    run the tests
 # make lab     open the notebooks in JupyterLab
 # make readme  put the verdict of reports/default into README.md
-# make bench   measure training speed, the intervals' coverage and the time of the commands in a fresh clone
+# make bench   measure speed, baselines, the decision rule's errors and the time of the commands in a fresh clone (hours)
 # make lint    check code and notebooks;  make format  put them in shape
 # make recbole-env   install RecBole 1.2.1 into .venv-recbole (Python 3.11), for benchmarks/recbole_parity.py
 # make clean   remove the virtual environment and all results of runs
@@ -41,7 +41,13 @@ readme: setup
 bench: setup
 	$(BIN)/python benchmarks/training.py eshop onlineretail
 	$(BIN)/python benchmarks/recurrent.py
+	$(BIN)/python benchmarks/softmax.py
+	$(BIN)/python benchmarks/input.py
+	$(BIN)/python benchmarks/baselines.py
+	$(BIN)/python benchmarks/bootstrap.py
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/simulated_studies.py
+	$(BIN)/python benchmarks/reference_point.py
 	$(BIN)/python benchmarks/study.py
 
 lint: setup

@@ -17,8 +17,9 @@ from machine import REPORTS, save
 from scipy.stats import binom
 
 from gru4recf.evidence import rank_matrix
+from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
-from gru4recf.statistics import bootstrap, interval, session_sums, variances
+from gru4recf.statistics import bootstrap, session_sums, variances
 
 N_SESSIONS, N_DRAWS, AT_ONCE, SESSION_SD = 2000, 2000, 100, 0.1
 SEEDS, SPREADS, NOISES = (1, 2, 3, 5, 10), (0.0, 1.0, 2.0, 5.0), (0.0, 10.0)

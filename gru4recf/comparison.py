@@ -14,9 +14,10 @@ from gru4recf.claims import Claim, DatasetRanks
 from gru4recf.decision import compare
 from gru4recf.errors import StudyError
 from gru4recf.evidence import Evidence, rank_matrix, slice_by_support
+from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
 from gru4recf.models import NETWORKS
-from gru4recf.statistics import bootstrap, interval, session_sums
+from gru4recf.statistics import bootstrap, session_sums
 
 N_DRAWS = 10_000
 REFERENCE = "id_only"  # what gains are measured against

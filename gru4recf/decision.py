@@ -31,18 +31,10 @@ import numpy as np
 
 from gru4recf.claims import Claim, DatasetRanks, best_of
 from gru4recf.errors import StudyError
+from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_value
 from gru4recf.metrics import PRIMARY, per_event
 from gru4recf.power import detectable, more_evidence
-from gru4recf.statistics import (
-    Contrast,
-    bootstrap,
-    holm,
-    holm_levels,
-    interval,
-    p_equivalence,
-    p_value,
-    session_sums,
-)
+from gru4recf.statistics import Contrast, bootstrap, session_sums
 from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, single_seed_note
 
 DIGITS = 12

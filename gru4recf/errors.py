@@ -3,6 +3,12 @@
 import difflib
 from collections.abc import Iterable
 
+EXIT_CODES = """
+\b
+Exit codes: 0 done; 1 a run failed; 2 wrong usage or data (one sentence says what to change);
+3 a claim is not supported and --strict was given.
+"""
+
 
 class StudyError(Exception):
     """A mistake in usage, settings or data; its text is one readable sentence. The command exits 2."""

@@ -13,18 +13,9 @@ from gru4recf import statistics
 from gru4recf.claims import Claim, DatasetRanks, best_of
 from gru4recf.decision import compare, decide, judge
 from gru4recf.errors import StudyError
+from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_value
 from gru4recf.power import MoreEvidence, detectable, detection_power, equivalence_power, more_evidence
-from gru4recf.statistics import (
-    Variances,
-    bootstrap,
-    holm,
-    holm_levels,
-    interval,
-    p_equivalence,
-    p_value,
-    session_draws,
-    session_sums,
-)
+from gru4recf.statistics import Variances, bootstrap, session_draws, session_sums
 from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, percent, probability
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
