@@ -27,14 +27,15 @@ SHOWN = "MRR@20"
 
 
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
-    """Return one row per data set: `parallel_concat` against its strongest rival; the best fusion against ID-only of
-    equal size and against the best simple baseline, both chosen on validation; the verdict on each claim.
+    """Return one row per data set: the verdict on each claim; `parallel_concat` against its strongest rival; the best
+    fusion against ID-only of equal size and against the best simple baseline, both chosen on validation.
     """
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
-    for name, claim in verdict["overall"].items():
+    for place, (name, claim) in enumerate(verdict["overall"].items()):
         words = {label: found["verdict"] for label, found in claim["datasets"].items()}
-        table[f"{name.replace('_', ' ')}?"] = [words.get(label, "not decided") for label in table.index]
-    return table.rename_axis("data set")
+        found = [words.get(label, "not decided") for label in table.index]
+        table.insert(place, f"{name.replace('_', ' ')}?", found)
+    return table.rename_axis(columns="data set")
 
 
 def _row(evidence: Evidence, label: str) -> dict[str, str]:
@@ -43,14 +44,14 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
     row = {}
     rivals = [fusion for fusion in fusions if fusion != CANDIDATE]
     if CANDIDATE in fusions and rivals:
-        row[f"{CANDIDATE} against its strongest rival"] = _strongest(frame, rivals)
+        row[f"{CANDIDATE}, strongest rival"] = _strongest(frame, rivals)
     if fusions:
         row["best fusion"] = best_of(tuple(fusions), data)
     if fusions and equal:
-        row["against ID-only of equal size"] = _against(frame, row["best fusion"], equal[0])
+        row["best fusion, ID-only of equal size"] = _against(frame, row["best fusion"], equal[0])
     if fusions and baselines:
         best = best_of(tuple(baselines), data)
-        row["against the best simple baseline"] = _against(frame, row["best fusion"], best)
+        row["best fusion, best simple baseline"] = _against(frame, row["best fusion"], best)
     return row
 
 

@@ -16,7 +16,7 @@ from gru4recf.errors import StudyError
 from gru4recf.evidence import Evidence, rank_matrix, slice_by_support
 from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
-from gru4recf.models import NETWORKS
+from gru4recf.models import BASELINES, NETWORKS
 from gru4recf.statistics import bootstrap, session_sums
 
 N_DRAWS = 10_000
@@ -115,6 +115,12 @@ def means(
         row = {"variant": variant, "metric": metric, "value": contrast.value_better, "low": 1 + low, "high": 1 + high}
         rows.append({**row, "n_seeds": len(data.ranks[variant])})
     return rows
+
+
+def between_networks(verdict: dict[str, Any], *, baselines: bool = False) -> pd.DataFrame:
+    """Return the contrasts of a verdict between networks, or with `baselines` those against simple baselines."""
+    rows = pd.DataFrame(verdict["claims"])
+    return rows[rows["worse"].isin(BASELINES) == baselines]
 
 
 def of_networks(frame: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,8 @@ def title(evidence: Evidence) -> str:
 
 def opening(evidence: Evidence, verdict: dict[str, Any]) -> str:
     """Return the verdict as Markdown: each claim, what it came to on each data set, and what limits it."""
-    return "\n\n".join([verdict_text(verdict), failed_controls(verdict), limits(evidence, verdict)])
+    limited = f"What limits this study:\n\n{limits(evidence, verdict)}"
+    return "\n\n".join([verdict_text(verdict), failed_controls(verdict), limited])
 
 
 def failed_controls(verdict: dict[str, Any]) -> str:

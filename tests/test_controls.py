@@ -79,9 +79,10 @@ def test_the_first_screen_answers_both_questions():
     verdict = comparison.decide(evidence)
     row = answers.answer_table(evidence, verdict).loc["shop"]
     assert row["best?"] == "supported"
-    assert row["parallel_concat against its strongest rival"].startswith("+")
-    assert row["against ID-only of equal size"].endswith("(id_only_matched)")
-    assert row["against the best simple baseline"].endswith("(popularity)")
+    assert row["parallel_concat, strongest rival"].startswith("+")
+    assert row["best fusion, ID-only of equal size"].endswith("(id_only_matched)")
+    assert row["best fusion, best simple baseline"].endswith("(popularity)")
+    assert row.index[0] == "best?"
 
 
 def test_a_failed_control_is_printed_beside_the_verdict():

@@ -13,8 +13,8 @@ DECIDED = ("supported", "refuted")
 @captioned(
     "Paired differences in percent of the second variant's value, with the 95% interval of a bootstrap over "
     "sessions and seeds, in the first variant's colour. Right of zero the first variant is better. Shaded: ±2%, "
-    "inside which two variants are equivalent. An arrow: the interval goes on. Right: the verdict, which is "
-    "corrected for the number of tests."
+    "inside which two variants are equivalent; scales differ between data sets. An arrow: the interval goes on. Right: "
+    "the verdict, which is corrected for the number of tests."
 )
 def forest(contrasts: pd.DataFrame) -> Picture:
     """Draw each contrast's relative difference, grouped by data set and claim.
@@ -25,11 +25,9 @@ def forest(contrasts: pd.DataFrame) -> Picture:
     """
     groups = [_with_places(own) for _, own in contrasts.groupby("dataset", sort=False)]
     heights = [group["place"].max() + 1 for group in groups]
-    figure, axes = panels(
-        len(groups), 1, 0.4 + 0.35 * len(groups) + 0.165 * sum(heights), sharex=True, height_ratios=heights
-    )
-    limits = _limits(contrasts)
+    figure, axes = panels(len(groups), 1, 0.4 + 0.55 * len(groups) + 0.165 * sum(heights), height_ratios=heights)
     for panel, group in zip(axes[:, 0], groups, strict=True):
+        limits = _limits(group)
         panel.set(title=group["dataset"].iloc[0], xlim=limits, ylim=(group["place"].max() + 0.6, -0.6))
         show_equivalence(panel, "x")
         for _, row in group.iterrows():
