@@ -205,3 +205,13 @@ def show_equivalence(axes: Axes, along: str) -> None:
     line(0, color="#555555", linewidth=0.8, zorder=1)
     axis = axes.xaxis if along == "x" else axes.yaxis
     axis.set_major_formatter(signed_percent)
+
+
+def readable_limits(percent: pd.DataFrame) -> tuple[float, float]:
+    """Return a range that holds all gains and the band, and intervals as far as they leave the gains readable."""
+    lowest, highest = min(percent["relative"].min(), -BAND), max(percent["relative"].max(), BAND)
+    if percent.empty:
+        lowest, highest = -BAND, BAND
+    room = highest - lowest
+    low, high = max(percent["low"].min(), lowest - room), min(percent["high"].max(), highest + room)
+    return np.nanmin([low, lowest]) - 0.06 * room, np.nanmax([high, highest]) + 0.06 * room

@@ -5,11 +5,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from gru4recf.figures.base import (
-    BAND,
     Picture,
     captioned,
     intervals,
     legend_below,
+    readable_limits,
     show_equivalence,
     variant_handles,
     wrapped_panels,
@@ -62,19 +62,9 @@ def _draw(panel: Axes, own: pd.DataFrame, pairs: pd.DataFrame) -> None:
         shifted = rows["slice"] + APART * (index - (len(pairs) - 1) / 2)
         percent = 100 * rows[ENDS]
         intervals(panel, better, shifted, percent["relative"], along="y", low=percent["low"], high=percent["high"])
-    panel.set_ylim(*_limits(100 * finite[ENDS]))
+    panel.set_ylim(*readable_limits(100 * finite[ENDS]))
 
 
 def _slice_label(row: tuple) -> str:
     ends = dict.fromkeys((f"{row.support_low:,.0f}", f"{row.support_high:,.0f}"))  # one number where both are equal
     return "\N{EN DASH}".join(ends) + f"\nn={row.n_events:,.0f}"
-
-
-def _limits(percent: pd.DataFrame) -> tuple[float, float]:
-    """Return a range that holds all gains and the band, and intervals as far as they leave the gains readable."""
-    lowest, highest = min(percent["relative"].min(), -BAND), max(percent["relative"].max(), BAND)
-    if percent.empty:
-        lowest, highest = -BAND, BAND
-    room = highest - lowest
-    low, high = max(percent["low"].min(), lowest - room), min(percent["high"].max(), highest + room)
-    return np.nanmin([low, lowest]) - 0.06 * room, np.nanmax([high, highest]) + 0.06 * room

@@ -12,6 +12,7 @@ from gru4recf.figures.base import (
     captioned,
     legend_below,
     panels,
+    readable_limits,
     show_equivalence,
 )
 
@@ -22,7 +23,8 @@ ENDS = ["relative", "low", "high"]
 @captioned(
     "Gain of the best fusion (chosen on validation) over ID-only of equal size, by the number of training events per "
     "item (log scale), all data sets on one axis; lines join training sets of different size that are tested on the "
-    "same sessions. Bars: 95% interval of a bootstrap over sessions and seeds, not corrected. Shaded: ±2%."
+    "same sessions. Bars: 95% interval of a bootstrap over sessions and seeds, not corrected, cut at the panel's edge "
+    "where it is far wider than the gains. Shaded: ±2%."
 )
 def worth_of_features(worth: pd.DataFrame) -> Picture:
     """Draw relative gains by training events per item, one panel per metric.
@@ -49,6 +51,7 @@ def _draw(panel: Axes, own: pd.DataFrame, families: list[str]) -> None:
         percent = 100 * rows[ENDS]
         lengths = np.stack([percent["relative"] - percent["low"], percent["high"] - percent["relative"]]).clip(0)
         panel.errorbar(rows["events_per_item"], percent["relative"], yerr=lengths, elinewidth=1.2, **_look(index))
+    panel.set_ylim(*readable_limits(100 * own[ENDS]))
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     panel.xaxis.set_minor_locator(NullLocator())
