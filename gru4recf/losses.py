@@ -16,6 +16,27 @@ def cross_entropy(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(scores, targets)
 
 
+def sampled_cross_entropy(
+    of_target: torch.Tensor, of_negatives: torch.Tensor, log_expected: torch.Tensor, is_target: torch.Tensor
+) -> torch.Tensor:
+    """Return the mean softmax cross-entropy among each row's target and M shared negatives.
+
+    A negative's score less the log of how often it is expected among the draws makes the sum over negatives an unbiased
+    estimate of the sum over all items save the target: with many draws this is `cross_entropy`.
+
+    Args:
+        of_target: (B,) scores of the targets.
+        of_negatives: (B, M) scores of the negatives.
+        log_expected: (M,) log of the expected number of draws of each negative.
+        is_target: (B, M) where a negative is the row's own target, which then is no negative.
+
+    Source: Bengio & Senécal, IEEE Trans. Neural Networks 2008 (importance sampling); in this form Rawat et al.,
+    NeurIPS 2019, eq. 6.
+    """
+    corrected = (of_negatives - log_expected).masked_fill(is_target, -torch.inf)
+    return (torch.logaddexp(corrected.logsumexp(dim=1), of_target) - of_target).mean()
+
+
 def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """Return the mean of -log(1e-10 + sigmoid(positive - negative)) over rows of shape (B,).
 

@@ -10,15 +10,20 @@ import logging
 import math
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbclient.exceptions import DeadKernelError
-from traitlets.config import Config
-
 from gru4recf import errors, files
+
+# The checker of notebooks' JSON would compile a grammar of web addresses at every start, which takes over a second;
+# notebooks have no addresses to check, and without this package it leaves them unchecked.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+import nbformat  # noqa: E402
+from nbclient.exceptions import DeadKernelError  # noqa: E402
+from traitlets.config import Config  # noqa: E402
 
 # Papermill loads its engines, this module's included, while it is being imported. When this module comes first,
 # papermill finds this name; the class itself is registered right after its definition.

@@ -1,9 +1,9 @@
 """The settings of one run, validated: every name, type and range is checked before any work begins."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gru4recf.errors import StudyError, unknown_name
 
@@ -46,7 +46,9 @@ class Settings(BaseModel):
     output_features: bool = False
     """Whether an item's score knows its features too."""
     loss: Literal["cross_entropy", "bpr_max", "top1", "top1_max"] = "cross_entropy"
-    """What a step lowers, with every item as a negative."""
+    """What a step lowers."""
+    n_negatives: int = Field(0, ge=0)
+    """Items drawn as negatives for each step, for cross_entropy over a large catalogue; 0 takes every item."""
     optimiser: Literal["adam", "adagrad"] = "adam"
     """How a step follows the gradient."""
     learning_rate: float = Field(0.005, gt=0)
@@ -60,6 +62,14 @@ class Settings(BaseModel):
     order: Literal["shuffled", "by_time"] = "shuffled"
     """Order of the batches in an epoch."""
 
+    @model_validator(mode="after")
+    def _negatives_are_drawn_for_cross_entropy(self) -> Self:
+        if self.n_negatives and self.loss != "cross_entropy":
+            raise ValueError(
+                f"n_negatives goes with loss=cross_entropy, not {self.loss}; leave it at 0, which takes every item"
+            )
+        return self
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The chosen features; empty means all."""
@@ -72,11 +82,12 @@ class Settings(BaseModel):
     def network_options(self) -> dict[str, Any]:
         """What `models.base.Sizes` takes besides the number of items."""
         names = {"embedding_size", "hidden_size", "n_layers", "dropout", "pooling", "fusion_weights", "loss"}
-        return self.model_dump(include=names | {"head", "output", "output_features"})
+        named = self.model_dump(include=names | {"head", "output", "output_features"})
+        return {**named, "lazy": self.n_negatives > 0}
 
     def training_options(self) -> dict[str, Any]:
         """What `training.fit` takes."""
-        names = {"learning_rate", "batch_size", "n_epochs", "patience", "max_length", "optimiser"}
+        names = {"learning_rate", "batch_size", "n_epochs", "patience", "max_length", "optimiser", "n_negatives"}
         return {**self.model_dump(include=names), "by_time": self.order == "by_time"}
 
 
@@ -118,6 +129,8 @@ def run_from(parameters: Mapping[str, Any]) -> RunSpec:
 
 def _sentence(model: type[BaseModel], error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
+    if not place:
+        return error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         known = model.model_fields if len(error["loc"]) == 1 else ()
         return str(unknown_name("setting", error["loc"][-1], known)) if known else f"{place} is not a setting here"

@@ -8,7 +8,7 @@ each epoch is on disk, and a run that was killed continues from there to the sam
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from gru4recf.errors import unknown_name
 from gru4recf.evaluation import rank_targets
 from gru4recf.files import atomic_path, sha256_of, write_text
 from gru4recf.metrics import summarise
+from gru4recf.models.negatives import Negatives, NegativeSampler
+from gru4recf.optimisers import Together, make_optimiser
 from gru4recf.settings import STRATEGIES
 
 SELECTED_ON = "validation MRR@20"
-OPTIMISERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
 
 
 @dataclass
@@ -64,7 +65,7 @@ def seed_everything(seed: int) -> np.random.Generator:
     """Seed torch (initialisation, dropout), ask for deterministic kernels, return the generator of the order."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms(True), without loading torch's compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
     return np.random.default_rng(seed)
 
@@ -83,6 +84,7 @@ def fit(
     patience: int,
     max_length: int,
     by_time: bool = False,
+    n_negatives: int = 0,
     checkpoint: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> Progress:
@@ -94,13 +96,14 @@ def fit(
         validation: sessions that choose the epoch; None trains all epochs and keeps the last.
         generator: decides the order of sessions; torch's own generator decides dropout.
         strategy: which parameters a step trains; "simultaneous" trains all together.
-        optimiser: one of `OPTIMISERS`.
+        optimiser: one of `optimisers.OPTIMISERS`.
         learning_rate: the optimiser's.
         batch_size: windows (sessions, or stretches of long ones) per step.
         n_epochs: epochs at most.
         patience: epochs without a better validation MRR@20 before stopping.
         max_length: inputs per window.
         by_time: keep batches in order of time instead of shuffling them.
+        n_negatives: items drawn as negatives for each step; 0 takes every item.
         checkpoint: file that holds the state after the last finished epoch; continued from when present.
         on_epoch: called with each finished epoch's row of the history.
     """
@@ -108,7 +111,8 @@ def fit(
         raise unknown_name("strategy", strategy, STRATEGIES)
     if not any(p.requires_grad for p in network.parameters()):
         return Progress([{"epoch": 0, **_validate(network, validation, max_length)}])
-    stepper = OPTIMISERS[optimiser](network.parameters(), lr=learning_rate, fused=True)
+    stepper = make_optimiser(optimiser, network, learning_rate)
+    sampler = NegativeSampler(train.items, n_negatives, _device(network)) if n_negatives else None
     windows = cut_windows(train, max_length)
     progress = Progress()
     if checkpoint is not None and checkpoint.exists():
@@ -116,7 +120,7 @@ def fit(
     while progress.epoch < n_epochs and progress.epoch - progress.best_epoch < max(patience, 1):
         wall, cpu = time.perf_counter(), time.process_time()
         epoch_batches = batches(train, windows, batch_size, generator=generator, by_time=by_time)
-        loss = train_epoch(network, stepper, epoch_batches)
+        loss = train_epoch(network, stepper, epoch_batches, sampler)
         trained = time.process_time()
         row = {"epoch": progress.epoch + 1, "loss": loss, **_validate(network, validation, max_length)}
         row |= {"train_cpu_seconds": trained - cpu, "seconds": time.perf_counter() - wall}
@@ -150,13 +154,18 @@ def remove_checkpoints(*paths: Path) -> None:
         _digest_path(path).unlink(missing_ok=True)
 
 
-def train_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, epoch_batches: Any) -> float:
-    """Take one step per batch and return the mean loss per event."""
+def train_epoch(
+    network: nn.Module,
+    optimiser: Together | torch.optim.Optimizer,
+    epoch_batches: Iterable[Batch],
+    sampler: NegativeSampler | None = None,
+) -> float:
+    """Take one step per batch and return the mean loss per event; without a sampler every item is a negative."""
     network.train()
-    device = next(network.parameters()).device
+    device = _device(network)
     total, n_events = 0.0, 0
     for batch in epoch_batches:
-        loss = step_loss(network, batch, device)
+        loss = step_loss(network, batch, device, sampler.draw() if sampler else None)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -165,10 +174,16 @@ def train_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, epoch_batc
     return total / n_events
 
 
-def step_loss(network: nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
+def step_loss(
+    network: nn.Module, batch: Batch, device: torch.device, negatives: Negatives | None = None
+) -> torch.Tensor:
     """Return the mean loss () over all positions of a batch."""
     vectors = network.encode(batch.items.to(device), batch.batch_sizes)
-    return network.loss(vectors, batch.targets.to(device))
+    return network.loss(vectors, batch.targets.to(device), negatives)
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _validate(network: nn.Module, validation: Sessions | None, max_length: int) -> dict[str, float]:
@@ -183,7 +198,7 @@ def _copy(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _save(
-    path: Path, progress: Progress, network: nn.Module, optimiser: torch.optim.Optimizer, generator: np.random.Generator
+    path: Path, progress: Progress, network: nn.Module, optimiser: Together, generator: np.random.Generator
 ) -> None:
     """Write the whole state, and its digest beside it, because torch does not notice a flipped bit."""
     state = {
@@ -199,7 +214,7 @@ def _save(
     write_text(_digest_path(path), digest)
 
 
-def _load(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, generator: np.random.Generator) -> Progress:
+def _load(path: Path, network: nn.Module, optimiser: Together, generator: np.random.Generator) -> Progress:
     """Restore a state, or start anew when the file is not the one that was written."""
     digest = _digest_path(path)
     if not digest.exists() or digest.read_text() != sha256_of(path):

@@ -190,7 +190,7 @@ def test_an_output_side_that_knows_features_adds_their_embeddings(make, parts):
     network = make("id_only", output_features=True)
     items = torch.arange(parts.n_items)
     by_feature = sum(table(items) for table in network.output_side.tables)
-    torch.testing.assert_close(network.output_vectors(parts.n_items), network.item_embedding.weight + by_feature)
+    torch.testing.assert_close(network.output_vectors(slice(parts.n_items)), network.item_embedding.weight + by_feature)
 
 
 def test_items_never_seen_are_no_negatives_and_are_scored_by_features_alone(make, parts, interaction):

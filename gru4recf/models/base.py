@@ -21,8 +21,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gru4recf.data.features import Feature
 from gru4recf.errors import StudyError
-from gru4recf.losses import LOSSES, bpr
+from gru4recf.losses import LOSSES, bpr, sampled_cross_entropy
 from gru4recf.models.features import FeatureEmbedding
+from gru4recf.models.negatives import Negatives
 from gru4recf.models.recurrent import Recurrent
 from gru4recf.models.softmax import linear_cross_entropy
 
@@ -44,6 +45,8 @@ class Sizes:
     output: str = "tied"
     output_features: bool = False
     loss: str = "cross_entropy"
+    lazy: bool = False
+    """Whether tables of items have sparse gradients, so that a step touches the rows it needs alone."""
     n_seen: int | None = None
     """Items before this index were seen in training; they alone are negatives there. None: all."""
 
@@ -65,7 +68,7 @@ class SessionNetwork(nn.Module, ABC):
             )
         self.sizes = sizes
         self.n_seen = sizes.n_items if sizes.n_seen is None else sizes.n_seen
-        self.item_embedding = nn.Embedding(sizes.n_items, sizes.embedding_size, padding_idx=0)
+        self.item_embedding = nn.Embedding(sizes.n_items, sizes.embedding_size, padding_idx=0, sparse=sizes.lazy)
         self.dropout = nn.Dropout(sizes.dropout)
         self.features = FeatureEmbedding(features, sizes.embedding_size, sizes.pooling) if self.uses_features else None
         self._build_output(self.build(), features)
@@ -78,7 +81,7 @@ class SessionNetwork(nn.Module, ABC):
         separate = self.separate_output or sizes.output == "separate"
         direct = separate or (sizes.head == "where_needed" and width == sizes.embedding_size)
         self.head = nn.Identity() if direct else nn.Linear(width, sizes.embedding_size)
-        self.output = nn.Embedding(sizes.n_items, width, padding_idx=0) if separate else None
+        self.output = nn.Embedding(sizes.n_items, width, padding_idx=0, sparse=sizes.lazy) if separate else None
         if separate and not self.uses_items:
             self.item_embedding.requires_grad_(False)  # nothing reads it
         output_size = width if separate else sizes.embedding_size
@@ -109,23 +112,38 @@ class SessionNetwork(nn.Module, ABC):
 
     def scores(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the scores (n, N) of all items, the padding column included."""
-        return vectors @ self.output_vectors(self.sizes.n_items).T
+        return vectors @ self.output_vectors(slice(self.sizes.n_items)).T
 
-    def output_vectors(self, n_items: int) -> torch.Tensor:
-        """Return what the first `n_items` items are scored with, (n_items, D)."""
+    def output_vectors(self, items: slice | torch.Tensor) -> torch.Tensor:
+        """Return what items are scored with, (n, D), for a slice of the catalogue or item indices (n,)."""
         table = self.item_embedding if self.output is None else self.output
-        vectors = table.weight[:n_items]
+        vectors = table.weight[items] if isinstance(items, slice) else table(items)
         if self.output_side is None:
             return vectors
-        by_feature = self.output_side(torch.arange(n_items, device=vectors.device)).rows()
-        return vectors + by_feature.view(n_items, -1, vectors.shape[1]).sum(dim=1)
+        indices = torch.arange(self.sizes.n_items, device=vectors.device)[items]
+        by_feature = self.output_side(indices).rows()
+        return vectors + by_feature.view(len(vectors), -1, vectors.shape[1]).sum(dim=1)
 
-    def loss(self, vectors: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss () of targets (n,) given vectors (n, D), all items seen in training as negatives."""
-        weight = self.output_vectors(self.n_seen)
+    def loss(self, vectors: torch.Tensor, targets: torch.Tensor, negatives: Negatives | None = None) -> torch.Tensor:
+        """Return the mean loss () of targets (n,) given vectors (n, D).
+
+        Args:
+            vectors: what `encode` returns.
+            targets: item indices.
+            negatives: drawn for this step; None stands for all items seen in training.
+        """
+        if negatives is not None:
+            return self._sampled_loss(vectors, targets, negatives)
+        weight = self.output_vectors(slice(self.n_seen))
         if self.sizes.loss == "cross_entropy":
             return linear_cross_entropy(vectors, weight, targets)
         return LOSSES[self.sizes.loss](vectors @ weight.T, targets)
+
+    def _sampled_loss(self, vectors: torch.Tensor, targets: torch.Tensor, negatives: Negatives) -> torch.Tensor:
+        weight = self.output_vectors(torch.cat([targets, negatives.items]))
+        of_target = (vectors * weight[: len(targets)]).sum(dim=1)
+        is_target = targets[:, None] == negatives.items
+        return sampled_cross_entropy(of_target, vectors @ weight[len(targets) :].T, negatives.log_expected, is_target)
 
     def embed_items(self, items: torch.Tensor) -> torch.Tensor:
         """Return item embeddings (n, E) after dropout."""
@@ -166,7 +184,7 @@ class SessionNetwork(nn.Module, ABC):
         return self(interaction["item_id_list"], interaction["item_length"])
 
     def _score_of(self, vectors: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        return (vectors * self.output_vectors(self.sizes.n_items)[items]).sum(dim=1)
+        return (vectors * self.output_vectors(items)).sum(dim=1)
 
 
 def _initialise(module: nn.Module) -> None:
