@@ -60,7 +60,7 @@ class DatasetRanks:
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence to test: `better` has higher values than every one of `worse`.
+    """One sentence to test: `better` has higher values than its rivals in `worse`.
 
     Raises:
         StudyError: for an empty side, and a variant that stands on both.
@@ -71,7 +71,9 @@ class Claim:
     better: tuple[str, ...]
     """Candidates; the one with the best validation value on a data set stands for them there."""
     worse: tuple[str, ...]
-    """Rivals, all of which have to be beaten."""
+    """Rivals; see `against`."""
+    against: str = "every"
+    """Which rivals have to be beaten: "every" one, or the "best" on validation, chosen anew on each data set."""
 
     def __post_init__(self) -> None:
         for side in ("better", "worse"):
@@ -96,3 +98,8 @@ def best_of(candidates: tuple[str, ...], data: DatasetRanks) -> str:
                 "chosen; run it again with validation, or take it out of the claim."
             )
     return max(candidates, key=lambda variant: data.validation[variant])
+
+
+def rivals_of(claim: Claim, data: DatasetRanks) -> tuple[str, ...]:
+    """Return the variants that have to be beaten on this data set."""
+    return tuple(dict.fromkeys(claim.worse)) if claim.against == "every" else (best_of(claim.worse, data),)

@@ -32,7 +32,7 @@ def claims_of(evidence: Evidence) -> list[Claim]:
     """
     known = set(evidence.variants)
     claims = [
-        Claim(claim["name"], claim["text"], tuple(claim["better"]), tuple(claim["worse"]))
+        Claim(claim["name"], claim["text"], tuple(claim["better"]), tuple(claim["worse"]), claim["against"])
         for claim in evidence.study["claims"]
         if known.issuperset([*claim["better"], *claim["worse"]])
     ]
@@ -97,9 +97,11 @@ def events_per_item(evidence: Evidence, label: str) -> float:
 
 
 def means(
-    evidence: Evidence, label: str, variants: Sequence[str], metrics: Sequence[str] = PRIMARY
+    evidence: Evidence, label: str, variants: Sequence[str], metrics: Sequence[str] = PRIMARY, alpha: float = 0.05
 ) -> list[dict[str, Any]]:
-    """Return the mean of each variant and metric with its interval: its difference to a variant that is always 1."""
+    """Return the mean of each variant and metric with its interval of level 1 - `alpha`: its difference to a variant
+    that is always 1.
+    """
     data = dataset_ranks(evidence, label)
     sizes = np.bincount(data.codes)
     sums = {
@@ -111,7 +113,7 @@ def means(
     found = bootstrap({**sums, "one": sizes[None, :]}, sizes, pairs, n_draws=N_DRAWS // 5, rng=np.random.default_rng(0))
     rows = []
     for ((variant, metric), _), contrast in found.items():
-        low, high = interval(contrast.draws)
+        low, high = interval(contrast.draws, alpha)
         row = {"variant": variant, "metric": metric, "value": contrast.value_better, "low": 1 + low, "high": 1 + high}
         rows.append({**row, "n_seeds": len(data.ranks[variant])})
     return rows

@@ -1,6 +1,7 @@
 """From the ranks of every variant to verdicts: the decision rule of the protocol, as `verdict.json` holds it.
 
-A claim says that one variant is better than its rivals. On one data set every rival and every metric is one contrast:
+A claim says that one variant is better than its rivals, or than the one of them that is best on validation. On one
+data set every rival and every metric is one contrast:
 
 * supported: its Holm-corrected interval lies above zero;
 * refuted: it lies below zero;
@@ -29,7 +30,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from gru4recf.claims import Claim, DatasetRanks, best_of
+from gru4recf.claims import Claim, DatasetRanks, best_of, rivals_of
 from gru4recf.errors import StudyError
 from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_value
 from gru4recf.metrics import PRIMARY, per_event
@@ -68,7 +69,7 @@ def compare(
         (claim, (data.dataset, better[claim.name, data.dataset], worse, metric))
         for claim in claims
         for data in evidence
-        for worse in dict.fromkeys(claim.worse)
+        for worse in rivals_of(claim, data)
         for metric in metrics
     ]
     family = list(dict.fromkeys(pair for _, pair in listed))

@@ -50,7 +50,8 @@ def make_optimiser(name: str, network: nn.Module, learning_rate: float) -> Toget
     lazy = [m.weight for m in network.modules() if isinstance(m, nn.Embedding) and m.sparse and m.weight.requires_grad]
     places = {id(weight) for weight in lazy}
     dense = [parameter for parameter in network.parameters() if id(parameter) not in places]
-    parts = [DENSE[name](dense, lr=learning_rate, fused=True)]
+    parts = [DENSE[name](dense, lr=learning_rate, fused=True)] if dense else []
     if lazy:
+        torch.sparse.check_sparse_tensor_invariants.disable()  # said outright, or torch warns that it is so
         parts.append(LAZY[name](lazy, lr=learning_rate))
     return Together(*parts)

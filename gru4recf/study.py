@@ -43,7 +43,7 @@ class StudyDataset(BaseModel):
 
 
 class StudyClaim(BaseModel):
-    """A claim: `better` beats every one of `worse`; of several in `better`, the best on validation stands for them."""
+    """A claim: `better` beats its rivals; of several in `better`, the best on validation stands for them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +51,8 @@ class StudyClaim(BaseModel):
     text: str
     better: tuple[str, ...] = Field(min_length=1)
     worse: tuple[str, ...] = Field(min_length=1)
+    against: Literal["every", "best"] = "every"
+    """Which of `worse` have to be beaten: every one, or the best on validation."""
 
 
 class Study(BaseModel):

@@ -39,6 +39,7 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=N
         },
         {"name": "pays", "text": "It pays.", "better": ["concat_input", "parallel_concat"], "worse": ["id_only"]},
     ]
+    claims = [{**claim, "against": "every"} for claim in claims]
     study = {
         "name": "made_up",
         "title": "Made up",

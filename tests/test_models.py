@@ -244,6 +244,14 @@ class TestControls:
         network = self.build("parallel_untrained", parts, features)
         assert not any(p.requires_grad for p in network.parameters())
 
+    def test_the_untrained_one_scores_no_item_by_what_it_read(self, parts, features):
+        reads, scores = (self.build("parallel_untrained", parts, features) for _ in range(2))
+        torch.nn.init.zeros_(reads.item_embedding.weight)
+        items, batch_sizes = torch.tensor([3, 5, 7]), torch.tensor([1, 1, 1])
+        assert not torch.equal(reads.encode(items, batch_sizes), scores.encode(items, batch_sizes))
+        vectors = torch.randn(2, 2 * reads.sizes.hidden_size)
+        assert torch.equal(reads.scores(vectors), scores.scores(vectors))
+
     def test_every_control_is_of_a_network(self):
         assert set(CONTROLS.values()) <= set(NETWORKS)
         assert set(CONTROLS) < set(VARIANTS)

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from gru4recf import statistics
-from gru4recf.claims import Claim, DatasetRanks, best_of
+from gru4recf.claims import Claim, DatasetRanks, best_of, rivals_of
 from gru4recf.decision import compare, decide, judge
 from gru4recf.errors import StudyError
 from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_value
@@ -434,6 +434,11 @@ class TestRule:
         data = DatasetRanks("toy", [0, 1], {}, {"a": 0.1, "b": 0.3, "c": 0.3})
         assert best_of(("a", "b", "c"), data) == "b"
         assert best_of(("x",), data) == "x"
+
+    def test_so_is_the_rival_where_the_best_has_to_be_beaten(self):
+        data = DatasetRanks("toy", [0, 1], {}, {"a": 0.1, "b": 0.3, "c": 0.2})
+        assert rivals_of(Claim("t", "t", ("a",), ("c", "b", "c")), data) == ("c", "b")
+        assert rivals_of(Claim("t", "t", ("a",), ("c", "b"), "best"), data) == ("b",)
 
 
 def planted(effect, n_seeds=3, n_events=40_000):

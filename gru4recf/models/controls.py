@@ -49,8 +49,12 @@ def parallel_permuted(sizes: Sizes, features: list[Feature]) -> SessionNetwork:
 
 
 def parallel_untrained(sizes: Sizes, features: list[Feature]) -> SessionNetwork:
-    """Return `parallel_concat` that keeps its initial weights."""
-    return ParallelConcat(sizes, features).requires_grad_(False)
+    """Return `parallel_concat` that keeps its initial weights and scores items by an output matrix of their own.
+
+    Then no item's score has anything to do with the session, and each is as likely to come out on top: chance. With a
+    tied output the items of a session itself would come out first or last.
+    """
+    return ParallelConcat(replace(sizes, output="separate"), features).requires_grad_(False)
 
 
 def _n_parameters(network: Callable[..., SessionNetwork], sizes: Sizes, features: list[Feature]) -> int:
