@@ -5,8 +5,8 @@
 * Steps of `parallel_concat` on generated sessions over 10,000 and 1,000,000 items, whose frequencies follow Zipf's law:
   2,048 negatives a step, lazy optimiser state. The catalogues take turns, step by step; the median step counts.
 * Ranking 10,000 targets over 1,000,000 items, in a process of its own: CPU seconds and peak memory.
-* Diginetica, the newest quarter of its training sessions, measured on validation: `parallel_concat` with negatives and
-  with every item, after the same CPU seconds of training.
+* Diginetica, measured on validation: `parallel_concat` with negatives and with every item, after the same CPU seconds
+  of training.
 """
 
 import itertools
@@ -14,12 +14,13 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from machine import save, sgemm_gflops
 
-from gru4recf.data.batches import batches
+from gru4recf.data.batches import Batch, batches
 from gru4recf.data.features import TokenFeature, encode_features
 from gru4recf.data.registry import open_dataset
 from gru4recf.data.sessions import Sessions, cut_windows
@@ -37,8 +38,7 @@ N_NEGATIVES = 2048
 N_STEPS = 60
 N_CATEGORIES = 1000
 N_RANKED = 10_000
-TRAIN_FRACTION = 0.25
-SECONDS = 240
+SECONDS = (75, 150, 300)
 RATES = (0.002, 0.004)
 
 
@@ -106,11 +106,10 @@ def rank_many() -> None:
 
 
 def quality() -> list[dict[str, float]]:
-    """Return validation metrics on Diginetica of the full soft-max and of negatives after the same CPU seconds."""
+    """Return validation metrics on Diginetica after the same CPU seconds of training, one row per rate and time."""
     data = open_dataset("diginetica", progress=True)
-    parts = split(data, train_fraction=TRAIN_FRACTION)
+    parts = split(data)
     features = encode_features(data, parts.catalogue)
-    windows = cut_windows(parts.train, 50)
     rows = []
     for n_negatives, rate in itertools.product((0, N_NEGATIVES), RATES):
         generator = seed_everything(0)
@@ -118,29 +117,33 @@ def quality() -> list[dict[str, float]]:
         network = build("parallel_concat", sizes, features, parts.train)
         optimiser = make_optimiser("adam", network, rate)
         sampler = NegativeSampler(parts.train.items, n_negatives, torch.device("cpu")) if n_negatives else None
-        end, n_events = time.process_time() + SECONDS, 0
-        while time.process_time() < end:
-            for batch in batches(parts.train, windows, 128, generator=generator):
+        steps = _endless(parts.train, generator)
+        spent, n_events = 0.0, 0
+        for seconds in SECONDS:
+            while spent < seconds:
+                batch, begin = next(steps), time.process_time()
                 train_epoch(network, optimiser, [batch], sampler)
+                spent += time.process_time() - begin
                 n_events += len(batch.items)
-                if time.process_time() >= end:
-                    break
-        metrics = summarise(rank_targets(network, parts.validation, max_length=50).ranks)
-        row = {"n_negatives": n_negatives, "learning_rate": rate, "epochs": round(n_events / parts.train.n_targets, 2)}
-        rows.append(row | {name: round(metrics[name], 4) for name in ("Recall@20", "MRR@20")})
-        print(rows[-1], file=sys.stderr, flush=True)
+            metrics = summarise(rank_targets(network, parts.validation, max_length=50).ranks)
+            row = {"n_negatives": n_negatives, "learning_rate": rate, "cpu_seconds": seconds}
+            row |= {"epochs": round(n_events / parts.train.n_targets, 2)}
+            rows.append(row | {name: round(metrics[name], 4) for name in ("Recall@20", "MRR@20")})
+            print(rows[-1], file=sys.stderr, flush=True)
     return rows
+
+
+def _endless(sessions: Sessions, generator: np.random.Generator) -> Iterator[Batch]:
+    windows = cut_windows(sessions, 50)
+    while True:
+        yield from batches(sessions, windows, 128, generator=generator)
 
 
 def main() -> None:
     torch.set_num_threads(1)
     measured = {"step_cpu_seconds": step_seconds(), "ranking": ranking()}
     if "--without-quality" not in sys.argv:
-        measured["diginetica_validation"] = {
-            "train_fraction": TRAIN_FRACTION,
-            "cpu_seconds": SECONDS,
-            "rows": quality(),
-        }
+        measured["diginetica_validation"] = quality()
     save("sampled", {**measured, "sgemm_gflops": round(sgemm_gflops(), 1)})
 
 

@@ -56,6 +56,7 @@ def describe_dataset(name: str, *, tell: Tell) -> None:
     _tell_constant(dataset, parts, tell)
     _tell_leaks(dataset, parts, tell)
     _tell_sequential(dataset, parts, tell)
+    _tell_cost(dataset, parts, tell)
     tell(f"digest: {dataset.digest}")
 
 
@@ -194,6 +195,28 @@ def _tell_sequential(dataset: Dataset, parts: Split, tell: Tell) -> None:
     )
     if not found.matters:
         tell("warning: shuffled order predicts as well: these data are not sequential, a recurrent network is no help.")
+
+
+def _tell_cost(dataset: Dataset, parts: Split, tell: Tell) -> None:
+    """Tell what training takes by the fitted cost model, and a study as wide as the default one."""
+    from gru4recf import cost
+    from gru4recf.models import BASELINES
+    from gru4recf.results import find_in_checkout
+    from gru4recf.study import read_study
+
+    slopes, machine = cost.measured_slopes()
+    training, ranking = (cost.work_of(part, parts.n_items, len(dataset.kinds)) for part in (parts.train, parts.test))
+    epoch = cost.predicted(training, slopes)
+    ranks = cost.predicted(ranking, slopes)["ranking_cpu_seconds"]
+    study = read_study(find_in_checkout("studies", "default.yaml"))
+    n_runs = study.seeds * sum(variant not in BASELINES for variant in study.variants)
+    total = n_runs * cost.EPOCHS * epoch["epoch_cpu_seconds"]
+    tell(
+        f"cost on one thread of {machine}, fitted: an epoch of parallel_concat "
+        f"{_duration(epoch['epoch_cpu_seconds'])}, ranking the test part {_duration(ranks)}, "
+        f"{epoch['peak_bytes'] / 1e9:.1f} GB at most; the {n_runs} trainings of studies/default.yaml, with "
+        f"{cost.EPOCHS} epochs each, {_duration(total)} of CPU time."
+    )
 
 
 def _starts(dataset: Dataset) -> np.ndarray:

@@ -339,6 +339,14 @@ def test_the_engine_is_registered_whichever_is_imported_first(installed, order):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_start_compiles_no_grammar_and_loads_no_compiler(installed):
+    code = "import sys, gru4recf.notebooks; from gru4recf.training import seed_everything; seed_everything(0)\n"
+    code += "assert not {'rfc3987_syntax.syntax_helpers', 'torch._inductor'} & set(sys.modules)\n"
+    code += "import torch; assert torch.are_deterministic_algorithms_enabled()"
+    done = python("-W", "error", "-c", code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_engine_ignores_the_kernel_a_notebook_was_saved_with():
     nb = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "other", "display_name": "Other"}})
     assert StrictEngine.nb_kernel_name(nb) == "python3"
