@@ -3,6 +3,7 @@
 # make lab     open the notebooks in JupyterLab
 # make readme  put the verdict of reports/default into README.md
 # make bench   measure speed, baselines, the decision rule's errors and the time of the commands in a fresh clone (hours)
+# make bench-quick   print the key speed ratios beside the committed ones (minutes)
 # make lint    check code and notebooks;  make format  put them in shape
 # make recbole-env   install RecBole 1.2.1 into .venv-recbole (Python 3.11), for benchmarks/recbole_parity.py
 # make clean   remove the virtual environment and all results of runs
@@ -15,7 +16,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 STUDY ?= studies/default.yaml
 RECBOLE_PYTHON ?= python3.11
 
-.PHONY: setup study test lab readme bench lint format recbole-env clean
+.PHONY: setup study test lab readme bench bench-quick lint format recbole-env clean
 .DEFAULT_GOAL := study
 
 setup: $(VENV)/.installed
@@ -42,6 +43,9 @@ bench: setup
 	$(BIN)/python benchmarks/training.py eshop onlineretail
 	$(BIN)/python benchmarks/recurrent.py
 	$(BIN)/python benchmarks/softmax.py
+	$(BIN)/python benchmarks/operators.py
+	$(BIN)/python benchmarks/sampled.py
+	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/input.py
 	$(BIN)/python benchmarks/baselines.py
 	$(BIN)/python benchmarks/bootstrap.py
@@ -49,6 +53,9 @@ bench: setup
 	$(BIN)/python benchmarks/simulated_studies.py
 	$(BIN)/python benchmarks/reference_point.py
 	$(BIN)/python benchmarks/study.py
+
+bench-quick: setup
+	$(BIN)/python benchmarks/quick.py
 
 lint: setup
 	$(BIN)/ruff check .
