@@ -91,10 +91,11 @@ def _is_known(value: object) -> bool:
 
 
 def _distinct(values: pd.Series, kind: str) -> str:
-    if kind == "float":
-        return f"from {values.min():g} to {values.max():g}"
-    if kind == "float_seq":
-        return f"{next(len(v) for v in values if v is not None)} numbers each"
+    known = values[values.map(_is_known).to_numpy(bool)]
+    if kind == "float" and len(known):
+        return f"from {known.min():g} to {known.max():g}"
+    if kind == "float_seq" and len(known):
+        return f"{len(known.iloc[0])} numbers each"
     return f"{values.explode().nunique():,} values"
 
 

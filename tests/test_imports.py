@@ -103,6 +103,22 @@ class TestTables:
         assert "left out: 2 rows without visit" in told
         assert data.events["item"].tolist() == ["a", "c"]
 
+    def test_texts_that_are_views_into_buffers_are_read(self, files):
+        table = pa.table({"visit": ["v", "v", None], "sku": ["a", "b", "c"], "when": [1, 2, 3]})
+        views = table.cast(pa.schema([("visit", pa.string_view()), ("sku", pa.string_view()), ("when", pa.int64())]))
+        data, told = own(files(log=views, items_dot_csv=ITEMS), "log", "items.csv")
+        assert "left out: 1 rows without visit" in told
+        assert data.events["item"].tolist() == ["a", "b"]
+
+    def test_an_infinite_time_is_named_as_a_time(self, files):
+        table = pa.table({"visit": ["v", "v"], "sku": ["a", "b"], "when": [1.0, float("inf")]})
+        with pytest.raises(AssertionError, match=r"log, row 2, column when: 'inf' is no time"):
+            own(files(log=table, items_dot_csv=ITEMS), "log", "items.csv")
+
+    def test_fields_may_be_separated_by_several_letters(self, files):
+        table = read_raw(files(table="a::b:c::\n") / "table", names=("x", "y", "z"), delimiter="::", quotes=False)
+        assert [table.text(name).tolist() for name in "xyz"] == [["a"], ["b:c"], [""]]
+
     def test_unnamed_columns_get_a_number(self, files):
         assert read_raw(files(table=",a\n0,x\n") / "table").table.column_names == ["column1", "a"]
 
@@ -120,6 +136,10 @@ class TestTimes:
             (pa.array([19675], pa.date32()), [19675 * 86400]),
             ([1.5, 2.5], [1.5, 2.5]),
             (["-3", "0"], [-3, 0]),
+            (["20231114", "20231115"], [1699920000, 1700006400]),
+            (["20231114221320", "202311142213"], [1700000000, 1699999980]),
+            (pa.array([20231114, 20231115]), [1699920000, 1700006400]),
+            (["2023-11-14 22:13:20,250", "2023-11-14T23:13:20+01"], [1700000000.25, 1700000000]),
         ],
     )
     def test_every_way_of_writing_a_time_becomes_seconds(self, values, seconds):
@@ -187,6 +207,9 @@ class TestKinds:
             (["007", "008", "010", "7"], "token"),
             ([str(0.5 + i) for i in range(40)], "float"),
             ([str(i * 7) for i in range(40)], "float"),
+            (["1,5", "2", "0,25", "NA"], "float"),
+            ([f"{i % 3},{i % 5}" for i in range(40)], "float"),
+            ([f"{i % 3},10{i % 5}" for i in range(40)], "token_seq"),  # may part thousands
             (pa.array([True, False, None, True]), "token"),
             (pa.array([1.0, 2.0, None, 1.0] * 30), "token"),
             (["Action|Comedy", "Comedy", "Drama|Action", "Drama", "Comedy|Drama"] * 8, "token_seq"),
@@ -257,6 +280,11 @@ class TestItems:
         assert "shop.inter and shop.item written" in told
         assert data.items["tags"].tolist() == [["x", "y"], ["y"], []]
         assert data.items["price"].tolist()[::2] == [0.1, 1e-7]
+
+    def test_decimal_commas_become_points_where_all_are_numbers(self, files):
+        folder = files(log_dot_csv=LOG, items_dot_csv="sku;price\na;1,5\nb;-20\nc;0,125\n")
+        data, _ = own(folder)
+        assert data.items["price"].tolist() == [1.5, -20.0, 0.125]
 
     def test_items_without_a_row_get_one_with_nothing_in_it(self, files):
         data, told = own(files(log_dot_csv=LOG, items_dot_csv="sku,brand,price\na,x,1.5\nb,y,2.5\n"))

@@ -116,6 +116,15 @@ class TestDescription:
         told = described(atomic_folder(HEADER + chain(100), items))
         assert "warning: feature brand (token) has one value for all items seen in training" in told
 
+    @pytest.mark.parametrize("kind", ["token", "token_seq", "float", "float_seq"])
+    def test_a_feature_of_which_nothing_is_known_is_told(self, atomic_folder, kind):
+        folder = atomic_folder(inter=HEADER + "s\ta\t1\n", item=f"item_id:token\timage:{kind}\na\t\n")
+        answer = CliRunner().invoke(main, ["data", str(folder)])
+        assert answer.exit_code == 2  # one item cannot be ranked
+        assert (
+            f"feature image ({kind}): known for 0.0% of the items. Weighted by events: 0.0%; 0 values." in answer.output
+        )
+
     def test_what_was_read_is_told_before_a_split_fails(self, atomic_folder):
         answer = CliRunner().invoke(main, ["data", str(atomic_folder(HEADER + "s1\ta\t1\ns1\tb\t2\n"))])
         assert answer.exit_code == 2

@@ -7,11 +7,13 @@ import pandas as pd
 import pyarrow as pa
 
 from gru4recf.errors import DataError, StudyError
+from gru4recf.imports.kinds import MISSING
 from gru4recf.imports.report import Report
 from gru4recf.imports.tables import RawTable
 from gru4recf.imports.times import Times, as_date, parse_times
 
 SEPARATORS = ("/", "#", "|", "\x1f")  # between user and session: the first that is in no user's id
+LATEST = 4102444800  # seconds: the year 2100
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def clean_events(
 ) -> pd.DataFrame:
     """Return events with `session`, `item`, `time` (seconds) and `row` (of the log), in order of session and time.
 
-    Rows without an id or a time are left out and counted. The order inside a session is that of the times as they
-    were written, then that of the log.
+    Rows without a time or an id (words such as NULL are none) are left out and counted. The order inside a session is
+    that of the times as they were written, then that of the log.
 
     Raises:
         DataError: for a column that is missing, a time that cannot be read (with `drop_bad` it is counted), no events.
@@ -60,10 +62,11 @@ def clean_events(
     unreadable = np.isnan(times.seconds)
     if unreadable.any() and not drop_bad:
         first = int(np.flatnonzero(unreadable)[0])
+        others = f"{int(unreadable.sum()):,} are none, the others are {times.told}"
         raise DataError(
-            f"{raw.place(rows[first], columns.time)}: {kept.text(columns.time).iloc[first][:40]!r} is no time "
-            f"({int(unreadable.sum()):,} are none, the others are {times.told}); write seconds, milliseconds or ISO "
-            "dates such as 2024-01-31T12:00:00Z, or leave such rows out with --drop-bad."
+            f"{raw.place(rows[first], columns.time)}: {str(kept.table[columns.time][first])[:40]!r} is no time "
+            f"({'nor is any other' if unreadable.all() else others}); write seconds, milliseconds or ISO dates such as "
+            "2024-01-31T12:00:00Z, or leave such rows out with --drop-bad."
         )
     report.drop("rows whose time cannot be read", unreadable.sum())
     owner = _owners(kept, columns, report)
@@ -83,7 +86,11 @@ def _complete_rows(raw: RawTable, columns: Columns, report: Report) -> np.ndarra
         if pa.types.is_primitive(values.type):  # numbers, truth values, dates
             missing = values.is_null(nan_is_null=True).to_pandas().to_numpy(bool)
         else:
-            missing = (raw.text(column).str.strip() == "").to_numpy()
+            text = raw.text(column)
+            words = {""} if column == columns.time else {"", *MISSING}  # a time that is a word is refused
+            missing = text.str.strip().isin(words).to_numpy()
+            if n_joined := int(text.str.contains("\n", regex=False).sum()):
+                report.tell(f"{column}: {n_joined:,} values hold a line end; is a quotation mark left open there?")
         report.drop(f"rows without {column}", (missing & complete).sum())
         complete &= ~missing
     return complete
@@ -109,6 +116,8 @@ def _tell_times(seconds: pd.Series, times: Times, report: Report) -> None:
     report.tell(f"times: {times.told}, from {as_date(seconds.min())} to {as_date(seconds.max())}")
     if before := int((seconds < 0).sum()):
         report.tell(f"times: {before:,} lie before 1970; is the unit right?")
+    if after := int((seconds > LATEST).sum()):
+        report.tell(f"times: {after:,} lie after 2100; is the unit right?")
 
 
 def _in_order(events: pd.DataFrame, gap: float | None, report: Report, owner: str) -> pd.DataFrame:

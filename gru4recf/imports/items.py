@@ -1,5 +1,6 @@
 """The item table: one row per item, features in the shape of their kinds, those that tell nothing left out."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,6 +68,11 @@ def make_items(
     for name, path in vectors.items():
         values = read_npy(path, len(raw)).iloc[rows].reset_index(drop=True)
         _add(features, chosen, name, values, Kind("float_seq", f"rows of {path.name}"), report)
+    if not ids.isin(events["item"]).any():
+        raise DataError(
+            f"{raw.path}, column {item}: none of its ids ({ids[0][:40]!r}, ...) is in the log, whose items are "
+            f"{events['item'].iloc[0][:40]!r}, ...; write ids alike in both, or name another column with --item-id."
+        )
     return _completed(ItemTable(ids, features, chosen), events, report)
 
 
@@ -118,8 +124,8 @@ def _add(
     kind: Kind,
     report: Report,
 ) -> None:
-    """Keep a feature unless it says the same of all items; atomic files know names without colon, tab and line end."""
-    name = "".join("_" if character in ":\t\r\n" else character for character in column)
+    """Keep a feature unless it says the same of all items; atomic files know names without colons and controls."""
+    name = re.sub(r"[:\x00-\x1f\x7f]", "_", column)
     name = f"{name}_feature" if name == RESERVED else name
     if name in features:
         raise StudyError(f"Two features are called {name!r}; rename a column.")

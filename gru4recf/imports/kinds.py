@@ -19,12 +19,13 @@ from gru4recf.data.columns import EXACT_FLOAT, LARGEST_FLOAT
 from gru4recf.imports.tables import RawTable
 
 CHOICES = ("token", "token_seq", "float", "float_seq", "text", "drop")
-MISSING = {"nan", "NaN", "null", "NULL", "None", "\\N", "[]"}
+MISSING = {"nan", "NaN", "null", "NULL", "None", "\\N", "NA", "N/A", "n/a", "<NA>", "#N/A", "[]"}
 SEPARATORS = ("|", ";", ",")
 CODE_NAMES = r"(?:^|[\W_])(?:id|ids|code|cat|category|type|class|group)$|[a-z](?:Id|ID|Code)$"
 MAX_CODES = 1000
 ITEMS_PER_CODE = 10
 FEW_ITEMS = 20  # too few to see whether values recur
+DECIMAL_COMMA = r"[+-]?\d+(?:,\d+)?"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,13 @@ def is_list(raw: RawTable, column: str) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
+def has_decimal_commas(text: pd.Series) -> bool:
+    """Return whether all are numbers such as 2,5 or 3; with three digits behind each comma it may part thousands."""
+    if not text.str.contains(",", regex=False).any() or not text.str.fullmatch(DECIMAL_COMMA).all():
+        return False
+    return bool(text.str.contains(r",(?:\d{1,2}|\d{4,})$", regex=True).any())
+
+
 def infer(raw: RawTable, column: str) -> Kind:
     """Return the kind of a column of the item table."""
     if is_list(raw, column):
@@ -70,6 +78,8 @@ def infer(raw: RawTable, column: str) -> Kind:
         return Kind("drop", "it is empty")
     if n_values == 1 and len(known) == len(text):
         return Kind("drop", "it has one value for all items")
+    if has_decimal_commas(known):
+        return Kind("float", "numbers with decimal commas")
     numbers = pd.to_numeric(known, errors="coerce")
     if (numbers.abs() <= LARGEST_FLOAT).all():
         return _infer_numbers(column, known, n_values)

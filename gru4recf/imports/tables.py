@@ -26,6 +26,7 @@ from gru4recf.errors import DataError
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 DELIMITERS = ("\t", ",", ";", "|")
 HEAD_BYTES = 1 << 16
+MAX_SHOWN = 300  # letters of a header in a sentence
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class RawTable:
         for column in columns:
             if column not in self.table.column_names:
                 found = ", ".join(self.table.column_names)
-                raise DataError(f"{self.path}: there is no column {column!r}; its columns are {found}.")
+                shown = found if len(found) <= MAX_SHOWN else f"{found[:MAX_SHOWN]}..."
+                raise DataError(f"{self.path}: there is no column {column!r}; its columns are {shown}.")
 
 
 def read_raw(
@@ -77,7 +79,7 @@ def read_raw(
     Args:
         path: the file.
         names: column names of a file that has none.
-        delimiter: what separates fields; "" looks for the one that separates most of the first row.
+        delimiter: what separates fields, one letter or several; "" looks for the one that parts the first row most.
         encoding: of text.
         quotes: whether a field may stand in double quotes, and hold line ends there.
         drop_bad: leave rows of another width out and count them, instead of refusing the file.
@@ -93,7 +95,7 @@ def read_raw(
         with open(path, "rb") as file:
             magic = file.read(4)
         if magic == b"PAR1":
-            table = pa.parquet.ParquetFile(path).read()
+            table = _plain_strings(pa.parquet.ParquetFile(path).read())
             _require_distinct(path, table.column_names)
             return RawTable(path, table, 1, {})
         if magic[:2] == b"PK":
@@ -101,14 +103,16 @@ def read_raw(
         with _stream(path, magic) as stream:
             head = stream.read(HEAD_BYTES)
     if not head.strip():
-        raise DataError(f"{path}: the file is empty; its first row must name the columns.")
+        raise DataError(f"{path}: the file is empty{'' if names else '; its first row must name the columns'}.")
     if b"\0" in head:
         line = head.partition(b"\0")[0].count(b"\n") + 1
-        raise DataError(f"{path}, line {line}: holds a NUL byte; save the file as UTF-8 text.")
+        raise DataError(
+            f"{path}, line {line}: holds a NUL byte; save the file as UTF-8 text, packed by gzip, zstd or not at all."
+        )
     first = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
     if first == b"[" and not names:
         raise DataError(f"{path} is one JSON list; write JSON lines, one object per line.")
-    with _reading(path), _stream(path, magic) as stream:
+    with _reading(path, magic), _stream(path, magic) as stream:
         if first == b"{" and not names:
             return _json_lines(path, stream)
         header = list(names) or None
@@ -116,11 +120,32 @@ def read_raw(
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, magic: bytes = b"") -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+        if magic and re.search("utf.?8", str(error), re.IGNORECASE) and (line := _first_other_line(path, magic)):
+            raise DataError(f"{path}, line {line}: is not UTF-8; save the file as UTF-8 text.") from None
         raise DataError(f"{path}: not readable as a table of UTF-8 text ({one_line(error)}).") from error
+
+
+def _first_other_line(path: Path, magic: bytes) -> int:
+    """Return the number of the first line that is not UTF-8, 0 where all are."""
+    with _stream(path, magic) as stream:
+        for number, line in enumerate(io.BufferedReader(stream), start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 0
+
+
+def _plain_strings(table: pa.Table) -> pa.Table:
+    """Return a table whose texts are of the one type that can be filtered: views into buffers cannot."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            table = table.set_column(index, field.name, table[index].cast(pa.string()))
+    return table
 
 
 def _stream(path: Path, magic: bytes) -> pa.NativeFile:
@@ -138,14 +163,21 @@ def _delimited(
     quotes: bool,
     drop_bad: bool,
 ) -> RawTable:
-    line = re.split(rb"[\r\n]", head.removeprefix(codecs.BOM_UTF8), maxsplit=1)[0].decode(encoding)
-    delimiter = delimiter or max(DELIMITERS, key=lambda d: len(_fields(line, d)))
-    header = names or [name.strip() or f"column{i}" for i, name in enumerate(_fields(line, delimiter), start=1)]
-    _require_distinct(path, header)
-    ragged: list[tuple[int, int]] = []
+    header, n_lines = names, 0
+    if not names:
+        text = codecs.getincrementaldecoder(encoding)().decode(head.removeprefix(codecs.BOM_UTF8))
+        delimiter = delimiter or max(DELIMITERS, key=lambda d: len(_first_row(text, d, quotes)[0]))
+        fields, n_lines = _first_row(text, delimiter, quotes)
+        header = [" ".join(name.split()) or f"column{i}" for i, name in enumerate(fields, start=1)]
+        _require_distinct(path, header)
+    letter = delimiter
+    if len(delimiter) > 1:  # arrow knows single letters only
+        letter = "\x1f"
+        stream = pa.BufferReader(stream.read().replace(delimiter.encode(), letter.encode()))
+    ragged: list[tuple[int, int, int]] = []
 
     def keep(row: pyarrow.csv.InvalidRow) -> str:
-        ragged.append((row.number, row.actual_columns))
+        ragged.append((row.number, row.actual_columns, row.text.count("\n")))
         return "skip"
 
     table = pyarrow.csv.read_csv(
@@ -153,12 +185,12 @@ def _delimited(
         pyarrow.csv.ReadOptions(
             use_threads=False,
             column_names=header,
-            skip_rows=0 if names else 1,
+            skip_rows=n_lines,
             encoding=encoding,
             block_size=BLOCK_BYTES,
         ),
         pyarrow.csv.ParseOptions(
-            delimiter=delimiter,
+            delimiter=letter,
             quote_char='"' if quotes else False,
             newlines_in_values=quotes,
             invalid_row_handler=keep,
@@ -166,11 +198,17 @@ def _delimited(
         pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
     )
     if ragged and not drop_bad:
+        row, n_fields, n_joined = ragged[0]
+        hint = f" A quotation mark joins {n_joined + 1:,} lines into this row; is it left open?" if n_joined else ""
         raise DataError(
-            f"{path}, row {ragged[0][0]}: {ragged[0][1]} fields where {len(header)} are expected, separated by "
-            f"{delimiter!r} ({len(ragged):,} rows differ); mend them, or leave them out with --drop-bad."
+            f"{path}, row {row}: {n_fields} fields where {len(header)} are expected, separated by {delimiter!r} "
+            f"({len(ragged):,} rows differ); mend them, or leave them out with --drop-bad.{hint}"
         )
-    return RawTable(path, table, 1 if names else 2, {"rows of another width": len(ragged)} if ragged else {})
+    counts = {
+        "rows of another width": len(ragged),
+        "lines more that quotation marks join to rows of another width": sum(n_joined for *_, n_joined in ragged),
+    }
+    return RawTable(path, table, n_lines + 1, {reason: count for reason, count in counts.items() if count})
 
 
 def _require_distinct(path: Path, names: list[str]) -> None:
@@ -178,8 +216,11 @@ def _require_distinct(path: Path, names: list[str]) -> None:
         raise DataError(f"{path}: column {repeated[0]!r} appears twice in the header; rename one.")
 
 
-def _fields(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
+def _first_row(text: str, delimiter: str, quotes: bool) -> tuple[list[str], int]:
+    """Return the fields of the first row that is not blank, and the number of lines down to its end."""
+    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)
+    return next((row for row in rows if row), []), rows.line_num
 
 
 def _json_lines(path: Path, stream: pa.NativeFile) -> RawTable:
@@ -190,8 +231,10 @@ def _json_lines(path: Path, stream: pa.NativeFile) -> RawTable:
             continue
         try:
             record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+            if "\\u" in line:  # may be half a character, which is no text
+                json.dumps(record, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: not a JSON object ({one_line(error)}).") from None
+            raise DataError(f"{path}, line {number}: not a JSON object of UTF-8 text ({one_line(error)}).") from None
         if not isinstance(record, dict):
             raise DataError(f'{path}, line {number}: a JSON object such as {{"item": 1}} is expected on every line.')
         for name, value in record.items():

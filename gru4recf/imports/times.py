@@ -1,5 +1,7 @@
 """Times as logs write them: seconds, milliseconds, micro- or nanoseconds since 1970, or ISO dates with or without zone.
 
+Columns of nothing but 20240131 or 20240131120000 are dates too, unless the unit is given.
+
 Times become float64 seconds (exact to a quarter of a microsecond today). Events are put in order by the value as it was
 written, in 64 bits, before it is rounded. A time without a zone is read as UTC.
 """
@@ -18,7 +20,8 @@ from gru4recf.imports.tables import RawTable
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 LARGEST_SECOND = 1e11  # the year 5138: a larger typical value must be in a smaller unit
-ZONE = r"(?:Z|[+-]\d{2}:?\d{2})$"
+ZONE = r"(?:Z|[T ].*[+-]\d{2}(?::?\d{2})?)$"
+COMPACT = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ def parse_times(raw: RawTable, column: str, unit: str = "auto") -> Times:
     if pa.types.is_floating(values.type):
         return _from_numbers(values.to_numpy().astype(np.float64), unit)
     text = raw.text(column).str.strip()
+    if unit == "auto" and text[:1].str.fullmatch(COMPACT).all() and text.str.fullmatch(COMPACT).all():
+        return _from_text(text.str.replace(r"^(.{8})(.+)", r"\1T\2", regex=True))
     numbers = _parse_numbers(text)
     if 2 * np.isfinite(numbers).sum() >= len(text):
         return _from_numbers(numbers, unit)
@@ -96,9 +101,10 @@ def _from_timestamps(values: pa.ChunkedArray) -> Times:
 
 
 def _from_text(text: pd.Series) -> Times:
-    text = text.str.replace(r"\s*(UTC|GMT)$", "Z", regex=True)
+    text = text.str.replace(r"\s*(UTC|GMT)$", "Z", regex=True).str.replace(r"(:\d\d),(\d)", r"\1.\2", regex=True)
     parsed = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
-    seconds = (parsed - pd.Timestamp(0)).dt.total_seconds().to_numpy()
+    exact = parsed.to_numpy().view("int64")
+    seconds = np.where(parsed.isna(), np.nan, _in_seconds(exact, UNITS[parsed.dt.unit]))
     n_naive = int((np.isfinite(seconds) & ~text.str.contains(ZONE, regex=True).to_numpy()).sum())
     told = f"ISO dates, {n_naive:,} without a zone read as UTC" if n_naive else "ISO dates with a zone"
-    return Times(parsed.to_numpy().view("int64"), seconds, told)
+    return Times(exact, seconds, told)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from gru4recf.data.columns import LARGEST_FLOAT, list_vectors
 from gru4recf.errors import DataError
-from gru4recf.imports.kinds import SEPARATORS, Kind, is_list, plain_text
+from gru4recf.imports.kinds import SEPARATORS, Kind, has_decimal_commas, is_list, plain_text
 from gru4recf.imports.tables import RawTable
 from gru4recf.imports.text import text_vectors
 
@@ -76,7 +76,8 @@ def _floats(raw: RawTable, column: str) -> pd.Series:
     if is_list(raw, column):
         raise DataError(f"{raw.path}, column {column}: holds lists; make it a token_seq or a float_seq.")
     text = plain_text(raw, column)
-    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+    plain = text.str.replace(",", ".") if has_decimal_commas(text[text != ""]) else text
+    numbers = pd.to_numeric(plain, errors="coerce").astype("float64")
     bad = np.flatnonzero(~(numbers.abs() <= LARGEST_FLOAT) & (text != ""))
     if len(bad):
         raise _misfit(raw, column, int(bad[0]), text.iloc[bad[0]], "a number that float32 holds")
