@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from gru4recf.cli import main
 from gru4recf.data.atomic import read_atomic
+from gru4recf.imports.formats import read_format
 
 
 def imported(folder, name):
@@ -53,6 +54,13 @@ class TestDiginetica:
         assert data.items.loc["81766"].tolist() == ["1096", 10.0, ["4875", "776", "56689"]]
         assert data.items.loc["32118", "product.name.tokens"] == []
         assert np.isnan(data.items.loc["4", "pricelog2"])
+
+    def test_the_first_category_of_an_item_counts_and_the_others_are_counted(self, folder):
+        with open(folder / "product-categories.csv", "a") as file:
+            file.write("81766;77\n7;77\n")
+        data, told = imported(folder, "diginetica")
+        assert data.items.loc["81766", "categoryId"] == "1096"
+        assert "left out: 1 rows of product-categories.csv about an item that had one already" in told
 
     def test_copies_with_renamed_columns_are_read_too(self, folder):
         views = folder / "train-item-views.csv"
@@ -140,6 +148,33 @@ class TestMovieLens:
             movies_dot_dat="1::Toy Story (1995)::Animation|Children's\n2::Été (1996)::Action\n",
         )
         self.check(tmp_path)
+
+    def test_titles_of_10m_are_utf_8_and_those_of_1m_latin_1(self, tmp_path):
+        for encoding in ("utf-8", "latin-1"):
+            (tmp_path / "movies.dat").write_bytes("1::Misérables, Les (1995)::Drama\n".encode(encoding))
+            (tmp_path / "ratings.dat").write_text("1::1::4.5::978300769\n")
+            assert read_format("movielens", tmp_path).items.text("title").tolist() == ["Misérables, Les"]
+
+    def test_1m_may_be_packed(self, tmp_path):
+        texts = {"ratings": "1::1::5::978300769\n1::2::3::978300760\n2::1::4::978300761\n"}
+        texts["movies"] = "1::Toy Story (1995)::Animation|Children's\n2::Été (1996)::Action\n"
+        for name, text in texts.items():
+            (tmp_path / f"{name}.dat.gz").write_bytes(gzip.compress(text.encode("latin-1")))
+        self.check(tmp_path)
+
+    def test_a_row_of_another_width_is_named_or_left_out(self, tmp_path):
+        write(
+            tmp_path,
+            ratings_dot_dat="1::1::5::9\n1::2\n1::2::5::10\n",
+            movies_dot_dat="1::A (1990)::X\n2::B (1991)::Y\n",
+        )
+        arguments = ["data", "import", str(tmp_path), "--format", "movielens", "--out", str(tmp_path / "out")]
+        answer = CliRunner().invoke(main, arguments)
+        assert answer.exit_code == 2
+        assert "ratings.dat, row 2: 2 fields where 4 are expected, separated by '::'" in answer.output
+        answer = CliRunner().invoke(main, [*arguments, "--drop-bad"])
+        assert answer.exit_code == 0
+        assert "left out: 1 rows of another width in ratings.dat" in answer.output
 
     def test_20m(self, tmp_path):
         write(

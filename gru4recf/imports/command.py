@@ -37,7 +37,7 @@ def make_import(
     if published:
         if columns.named or items or gap or vectors:
             raise StudyError(f"--format {published} knows its files and columns; leave the other options out.")
-        log = read_format(published, source)
+        log = read_format(published, source, drop_bad=drop_bad)
         log = replace(log, kinds={**log.kinds, **parse_kinds(features)})
     else:
         log = _own_log(source, items, columns, item_id, gap, features, vectors, drop_bad)

@@ -20,10 +20,10 @@ OLDER_NAMES = {"session_id": "sessionId", "item_id": "itemId"}  # copies with re
 MILLISECONDS_PER_DAY = 86_400_000
 
 
-def read_diginetica(folder: Path) -> Log:
+def read_diginetica(folder: Path, drop_bad: bool) -> Log:
     """Read views, categories and products."""
     views, categories, products = (
-        _renamed(read_raw(path, delimiter=";"))
+        _renamed(read_raw(path, delimiter=";", drop_bad=drop_bad))
         for path in find_all(folder, "train-item-views.csv", "product-categories.csv", "products.csv")
     )
     views.require("sessionId", "itemId", "timeframe", "eventdate")
@@ -33,8 +33,9 @@ def read_diginetica(folder: Path) -> Log:
     offset = pd.to_numeric(views.text("timeframe"), errors="coerce").clip(0, MILLISECONDS_PER_DAY)
     time = pa.array(days + offset.to_numpy(), from_pandas=True)
     events = RawTable(views.path, views.table.append_column("time", time), views.first_row, views.dropped)
-    left = products.table.to_pandas().drop_duplicates("itemId")
-    right = categories.table.to_pandas().drop_duplicates("itemId")
+    tables = {raw.path.name: raw.table.to_pandas() for raw in (products, categories)}
+    repeats = {name: int(table["itemId"].duplicated().sum()) for name, table in tables.items()}
+    left, right = (table.drop_duplicates("itemId") for table in tables.values())
     items = pa.Table.from_pandas(left.merge(right, on="itemId", how="outer").fillna(""), preserve_index=False)
     return Log(
         events=events,
@@ -43,6 +44,7 @@ def read_diginetica(folder: Path) -> Log:
         item_id="itemId",
         kinds=KINDS,
         told=("Diginetica: time is eventdate plus timeframe (milliseconds, at most a day)",),
+        dropped={f"rows of {name} about an item that had one already": count for name, count in repeats.items()},
     )
 
 

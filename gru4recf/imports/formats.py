@@ -1,6 +1,7 @@
 """Public data sets that may not be redistributed, read from a folder as their owners publish them.
 
-Each format is one function, folder -> `Log`, in a module of its own; nothing is downloaded.
+Each format is one function, (folder, whether to leave bad rows out) -> `Log`, in a module of its own; nothing is
+downloaded.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from gru4recf.imports.retailrocket import read_retailrocket
 from gru4recf.imports.step import Log
 from gru4recf.imports.yoochoose import read_yoochoose
 
-FORMATS: dict[str, Callable[[Path], Log]] = {
+FORMATS: dict[str, Callable[[Path, bool], Log]] = {
     "diginetica": read_diginetica,
     "movielens": read_movielens,
     "retailrocket": read_retailrocket,
@@ -21,8 +22,8 @@ FORMATS: dict[str, Callable[[Path], Log]] = {
 }
 
 
-def read_format(name: str, folder: Path) -> Log:
-    """Read the folder of a public data set.
+def read_format(name: str, folder: Path, *, drop_bad: bool = False) -> Log:
+    """Read the folder of a public data set; with `drop_bad`, rows of another width are left out and counted.
 
     Raises:
         StudyError: for an unknown format, no folder, a file that is missing or not as published.
@@ -31,4 +32,4 @@ def read_format(name: str, folder: Path) -> Log:
         raise unknown_name("format", name, FORMATS)
     if not folder.is_dir():
         raise StudyError(f"{folder} is no folder; name the one that holds the files of {name} as published.")
-    return FORMATS[name](folder)
+    return FORMATS[name](folder, drop_bad)

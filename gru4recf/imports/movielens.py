@@ -6,10 +6,9 @@ and the title's words.
 Source: the README that comes with each; Harper & Konstan, ACM TiiS 2015.
 """
 
-import io
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 
 from gru4recf.errors import DataError
@@ -44,12 +43,12 @@ NO_GENRES = "(no genres listed)"
 KINDS = {"genres": "token_seq", "year": "float", "title": "text"}
 
 
-def read_movielens(folder: Path) -> Log:
+def read_movielens(folder: Path, drop_bad: bool) -> Log:
     """Read ratings and films of whichever edition the folder holds."""
     for ratings_name, films_name, reader in EDITIONS:
         ratings, films = find(folder, ratings_name), find(folder, films_name)
         if ratings and films:
-            events, items = reader(ratings, films)
+            events, items = reader(ratings, films, drop_bad)
             return Log(
                 events=events,
                 columns=Columns(item="item", time="time", user="user", unit="s"),
@@ -62,27 +61,27 @@ def read_movielens(folder: Path) -> Log:
     raise DataError(f"{folder}: no MovieLens files ({known}); put them there as published, under their names.")
 
 
-def _read_100k(ratings: Path, films: Path) -> tuple[RawTable, RawTable]:
-    events = read_raw(ratings, names=RATING, delimiter="\t", quotes=False)
+def _read_100k(ratings: Path, films: Path, drop_bad: bool) -> tuple[RawTable, RawTable]:
+    events = read_raw(ratings, names=RATING, delimiter="\t", quotes=False, drop_bad=drop_bad)
     names = ("item", "title", "released", "video", "address", *GENRES)
-    raw = read_raw(films, names=names, delimiter="|", encoding="latin-1", quotes=False)
+    raw = read_raw(films, names=names, delimiter="|", encoding="latin-1", quotes=False, drop_bad=drop_bad)
     flags = raw.table.select(list(GENRES)).to_pandas().to_numpy() == "1"
     genres = ["|".join(genre for genre, flag in zip(GENRES, row, strict=True) if flag) for row in flags]
     table = pa.table({"item": raw.table["item"], "title": raw.table["title"], "genres": pa.array(genres)})
-    return events, RawTable(films, table, 1, {})
+    return events, RawTable(films, table, 1, raw.dropped)
 
 
-def _read_1m(ratings: Path, films: Path) -> tuple[RawTable, RawTable]:
-    return _read_dat(ratings, RATING), _read_dat(films, ("item", "title", "genres"))
+def _read_1m(ratings: Path, films: Path, drop_bad: bool) -> tuple[RawTable, RawTable]:
+    return _read_dat(ratings, RATING, drop_bad), _read_dat(films, ("item", "title", "genres"), drop_bad)
 
 
-def _read_20m(ratings: Path, films: Path) -> tuple[RawTable, RawTable]:
-    events, items = read_raw(ratings, delimiter=","), read_raw(films, delimiter=",")
+def _read_20m(ratings: Path, films: Path, drop_bad: bool) -> tuple[RawTable, RawTable]:
+    events, items = (read_raw(path, delimiter=",", drop_bad=drop_bad) for path in (ratings, films))
     events.require("userId", "movieId", "timestamp")
     items.require("movieId", "title", "genres")
     columns = events.table.select(["userId", "movieId", "timestamp"]).rename_columns(["user", "item", "time"])
     films_table = items.table.select(["movieId", "title", "genres"]).rename_columns(["item", "title", "genres"])
-    return RawTable(ratings, columns, 2, {}), RawTable(films, films_table, 2, {})
+    return RawTable(ratings, columns, 2, events.dropped), RawTable(films, films_table, 2, items.dropped)
 
 
 EDITIONS = (
@@ -92,22 +91,13 @@ EDITIONS = (
 )
 
 
-def _read_dat(path: Path, names: tuple[str, ...]) -> RawTable:
-    """Read fields separated by two colons."""
+def _read_dat(path: Path, names: tuple[str, ...], drop_bad: bool) -> RawTable:
+    """Read fields separated by two colons: UTF-8 in the 10M edition, latin-1 in the 1M edition."""
+    read = partial(read_raw, path, names=names, delimiter="::", quotes=False, drop_bad=drop_bad)
     try:
-        rows = pd.read_csv(
-            io.StringIO(path.read_bytes().decode("latin-1").replace("::", "\x1f")),
-            sep="\x1f",
-            names=list(names),
-            dtype="str",
-            quoting=3,
-            keep_default_na=False,
-            index_col=False,
-            on_bad_lines="error",
-        )
-    except ValueError as error:
-        raise DataError(f"{path}: not a table separated by '::' ({' '.join(str(error).split())[:200]}).") from None
-    return RawTable(path, pa.Table.from_pandas(rows, preserve_index=False), 1, {})
+        return read()
+    except DataError:
+        return read(encoding="latin-1")
 
 
 def _described(raw: RawTable) -> RawTable:
@@ -121,4 +111,4 @@ def _described(raw: RawTable) -> RawTable:
         "year": pa.array(year),
         "title": pa.array(title.str.replace(r"\s*\(\d{4}\)\s*$", "", regex=True)),
     }
-    return RawTable(raw.path, pa.table(table), raw.first_row, {})
+    return RawTable(raw.path, pa.table(table), raw.first_row, raw.dropped)

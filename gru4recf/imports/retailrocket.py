@@ -25,11 +25,11 @@ IDLE_SECONDS = 1800.0
 PROPERTIES = ("timestamp", "itemid", "property", "value")
 
 
-def read_retailrocket(folder: Path) -> Log:
+def read_retailrocket(folder: Path, drop_bad: bool) -> Log:
     """Read views and categories."""
     names = ("events.csv", "item_properties_part1.csv", "item_properties_part2.csv", "category_tree.csv")
     events_path, *parts, tree_path = find_all(folder, *names)
-    events = read_raw(events_path, delimiter=",", quotes=False)
+    events = read_raw(events_path, delimiter=",", quotes=False, drop_bad=drop_bad)
     events.require("timestamp", "visitorid", "event", "itemid")
     is_view = pc.equal(events.table["event"], "view")
     views = replace(events, table=events.table.filter(is_view))

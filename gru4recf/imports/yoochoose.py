@@ -23,10 +23,10 @@ CATEGORIES = [str(number) for number in range(1, 13)]
 NEITHER = ["0", "S", ""]
 
 
-def read_yoochoose(folder: Path) -> Log:
+def read_yoochoose(folder: Path, drop_bad: bool) -> Log:
     """Read the clicks; the purchases and the unlabelled test file of the challenge are not used."""
     (path,) = find_all(folder, "yoochoose-clicks.dat")
-    clicks = read_raw(path, names=COLUMNS, delimiter=",", quotes=False)
+    clicks = read_raw(path, names=COLUMNS, delimiter=",", quotes=False, drop_bad=drop_bad)
     context = clicks.table["context"]
     is_category = pc.is_in(context, pa.array(CATEGORIES))
     is_brand = pc.invert(pc.or_(is_category, pc.is_in(context, pa.array(NEITHER))))
