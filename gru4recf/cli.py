@@ -16,7 +16,7 @@ from gru4recf.errors import EXIT_CODES, RunError, StudyError
 
 
 class _Group(click.Group):
-    """Turns a `StudyError` into its sentence and exit code."""
+    """Turns a `StudyError`, and what the system refuses, into a sentence and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -24,6 +24,9 @@ class _Group(click.Group):
         except StudyError as error:
             click.echo(f"gru4recf: {error}", err=True)
             sys.exit(1 if isinstance(error, RunError) else 2)
+        except OSError as error:  # a full disk, a name that is too long, a file that may not be read
+            click.echo(f"gru4recf: {error.filename or 'a file'}: {error.strerror}.", err=True)
+            sys.exit(2)
 
 
 @click.group(cls=_Group, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -308,7 +308,15 @@ class TestItems:
         assert data.items.loc["a", "image"].tolist() == [3, 4]
         assert data.items.loc["b", "image"] is None
 
-    @pytest.mark.parametrize("array", [np.zeros((2, 2)), np.zeros(3), np.array([{}] * 3), np.array([["x"]] * 3)])
+    def test_a_number_of_an_npy_file_that_float32_does_not_hold_is_refused(self, files):
+        folder = files(log_dot_csv=LOG, items_dot_csv=ITEMS)
+        np.save(folder / "image.npy", np.array([[1, 2], [3, 1e300], [4, 5]]))
+        with pytest.raises(AssertionError, match=r"image\.npy, row 2: a number is larger than float32 holds"):
+            own(folder, "log.csv", "items.csv", "--vectors", f"image={folder / 'image.npy'}")
+
+    @pytest.mark.parametrize(
+        "array", [np.zeros((2, 2)), np.zeros(3), np.array([{}] * 3), np.array([["x"]] * 3), np.zeros((3, 2), complex)]
+    )
     def test_an_npy_file_of_another_shape_or_kind_is_refused(self, files, array):
         folder = files(log_dot_csv=LOG, items_dot_csv=ITEMS)
         np.save(folder / "image.npy", array, allow_pickle=True)

@@ -56,9 +56,9 @@ def _own_log(
     vectors: tuple[str, ...],
     drop_bad: bool,
 ) -> Log:
-    for option, value in (("--item", columns.item), ("--time", columns.time)):
+    for option, value, example in (("--item", columns.item, "item_id"), ("--time", columns.time, "timestamp")):
         if not value:
-            raise StudyError(f"{option} is missing; name the column of the log, such as {option} {option[2:]}_id.")
+            raise StudyError(f"{option} is missing; name the column of the log, such as {option} {example}.")
     if not (columns.session or columns.user):
         raise StudyError("Name the column that says which events belong together: --session COL, or --user COL.")
     seconds, kinds = parse_gap(gap) if gap else None, parse_kinds(features)

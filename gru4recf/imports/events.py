@@ -52,9 +52,14 @@ def clean_events(
     that of the times as they were written, then that of the log.
 
     Raises:
-        DataError: for a column that is missing, a time that cannot be read (with `drop_bad` it is counted), no events.
+        StudyError: for a column that is missing or has two meanings, a time that cannot be read (with `drop_bad` it is
+            counted), no events.
     """
     raw.require(*columns.named)
+    if repeated := [column for i, column in enumerate(columns.named) if column in columns.named[:i]]:
+        raise StudyError(
+            f"Column {repeated[0]!r} is named twice; --session, --user, --item and --time need one of their own each."
+        )
     complete = _complete_rows(raw, columns, report)
     rows = np.flatnonzero(complete)
     kept = replace(raw, table=raw.table.select(columns.named).filter(pa.array(complete)))

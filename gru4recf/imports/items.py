@@ -54,6 +54,8 @@ def make_items(
         report: told each feature's kind and the reason.
     """
     raw.require(item, *kinds)
+    if kinds.get(item, "drop") != "drop":
+        report.tell(f"feature {item}: left out, it holds the ids")
     rows, ids = _distinct(raw, item, report)
     raw_kept = replace(raw, table=raw.table.take(pa.array(rows)))
     features, chosen = {}, {}

@@ -34,19 +34,30 @@ def read_npy(path: Path, n_rows: int) -> pd.Series:
     """Return the rows of a two-dimensional npy file as float32 vectors; a row with NaN is missing.
 
     Raises:
-        DataError: for a file that is no such array, or has another number of rows than the item table.
+        DataError: for a file that is no such array, has another number of rows than the item table, or a number that
+            float32 does not hold.
     """
     try:
         array = np.load(path, allow_pickle=False)
-        shape = array.shape  # a zip of arrays has none
-        rows = np.asarray(array, dtype=np.float32)
+        shape, kind = array.shape, array.dtype.kind  # a zip of arrays has none
     except (OSError, ValueError, AttributeError, EOFError) as error:
         raise DataError(f"{path}: not readable as an npy file of numbers ({str(error)[:100]}).") from None
+    if kind not in "fiub":
+        raise DataError(f"{path}: not readable as an npy file of numbers (it holds {array.dtype}).")
     if len(shape) != 2 or shape[0] != n_rows or shape[1] == 0:
         raise DataError(
             f"{path} has shape {shape}; one row of numbers per row of the item table ({n_rows:,}) is needed."
         )
-    return pd.Series([row if np.isfinite(row).all() else None for row in rows], dtype=object)
+    with np.errstate(over="ignore"):  # becomes infinite and is refused
+        rows = array.astype(np.float32)
+    if (infinite := np.isinf(rows).any(axis=1)).any():
+        raise DataError(
+            f"{path}, row {infinite.argmax() + 1}: a number is larger than float32 holds; scale the vectors."
+        )
+    return pd.Series(
+        [None if is_missing else row for row, is_missing in zip(rows, np.isnan(rows).any(axis=1), strict=True)],
+        dtype=object,
+    )
 
 
 def _tokens(raw: RawTable, column: str) -> pd.Series:
@@ -94,10 +105,10 @@ def _vectors(raw: RawTable, column: str) -> pd.Series:
         vectors = [_vector(row) for row in words]
         text = pa.array(text)
     size = max((len(v) for v in vectors if v is not None), default=0)
-    bad = [v is not None and not (len(v) == size and np.isfinite(v).all()) for v in vectors]
+    bad = [v is not None and not (0 < len(v) == size and np.isfinite(v).all()) for v in vectors]
     if any(bad):
         row = bad.index(True)
-        raise _misfit(raw, column, row, str(text[row].as_py()), f"a list of {size} finite numbers")
+        raise _misfit(raw, column, row, str(text[row].as_py()), f"a list of {size or 'some'} finite numbers")
     return pd.Series(vectors, dtype=object)
 
 
