@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gru4recf.errors import DataUnavailable, StudyError, unknown_name
 from gru4recf.models import BASELINES, VARIANTS, WITHOUT_FEATURES
-from gru4recf.results import find_in_checkout
+from gru4recf.results import CHECKOUT, find_in_checkout
 from gru4recf.settings import STRATEGIES, Settings, validated
 
 
@@ -87,8 +87,12 @@ def read_study(path: Path, settings: Mapping[str, Any] | None = None, **override
     Raises:
         StudyError: naming every wrong field with its value and what is allowed.
     """
+    if not path.is_file() and (beside := CHECKOUT / path).is_file():
+        path = beside  # studies/default.yaml, called for from another folder
     if not path.is_file():
-        raise StudyError(f"{path}: no such study file; the ones that come with the project are in studies/.")
+        raise StudyError(
+            f"{path}: no such study file; the ones that come with the project are in {CHECKOUT / 'studies'}."
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

@@ -89,6 +89,11 @@ def test_a_mistake_in_a_study_gets_a_sentence(write, changes, told):
     assert "\n" not in str(error.value)
 
 
+def test_the_projects_studies_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert studies.read_study(Path("studies/default.yaml")).name == "default"
+
+
 def test_a_study_that_is_not_there_or_not_yaml_is_named(tmp_path):
     with pytest.raises(StudyError, match="no such study file"):
         studies.read_study(tmp_path / "nothing.yaml")
