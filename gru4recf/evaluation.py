@@ -21,6 +21,7 @@ from gru4recf.models.baselines.base import Baseline, histories_of
 
 MAX_TIED_SHARE = 0.01
 SCORES_AT_ONCE = 2**22  # scores held at a time: 16 MiB in float32, small enough to stay near the cache
+ROWS_AT_LEAST = 64  # targets a network scores together: with fewer, a product only waits for the item vectors
 TARGETS_AT_ONCE = 128  # targets that a baseline scores together: a neighbour method holds thousands of entries for each
 
 Ranked = tuple[np.ndarray, np.ndarray]
@@ -99,12 +100,14 @@ def _rank_network(
 def _rank_vectors(model: nn.Module, vectors: torch.Tensor, targets: torch.Tensor) -> Ranked:
     """Rank targets (n,) by the scores of vectors (n, D), some rows at a time."""
     n_items = model.scores(vectors[:1]).shape[1] if len(vectors) else 1
-    rows = max(1, SCORES_AT_ONCE // n_items)
-    parts = [
-        ranks_from_scores(model.scores(v), t) for v, t in zip(vectors.split(rows), targets.split(rows), strict=True)
-    ]
-    ranks, equal = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-    return ranks, equal
+    rows = max(ROWS_AT_LEAST, SCORES_AT_ONCE // n_items)
+    # what is kept is made before the scores: pieces of results between them would keep their memory from being reused
+    ranks = torch.empty(len(vectors), device=vectors.device)
+    equal = torch.empty(len(vectors), dtype=torch.int32, device=vectors.device)
+    for first in range(0, len(vectors), rows):
+        part = slice(first, first + rows)
+        ranks[part], equal[part] = ranks_from_scores(model.scores(vectors[part]), targets[part])
+    return ranks.cpu().numpy(), equal.cpu().numpy()
 
 
 def _rank_baseline(model: Baseline, sessions: Sessions, max_length: int) -> Iterator[tuple[np.ndarray, Ranked]]:

@@ -35,7 +35,16 @@ ERROR_FILE = "error.txt"
 RUN_FILES = ("ranks.parquet", "history.parquet", "weights.safetensors")
 RECORDED_PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "scipy", "safetensors", "papermill")
 # what decides a run's numbers; a change elsewhere (figures, statistics, commands) does not make runs stale
-DECIDING_CODE = ("data", "models", "losses.py", "metrics.py", "evaluation.py", "training.py", "experiment.py")
+DECIDING_CODE = (
+    "data",
+    "models",
+    "losses.py",
+    "metrics.py",
+    "evaluation.py",
+    "training.py",
+    "optimisers.py",
+    "experiment.py",
+)
 
 
 def find_in_checkout(*parts: str) -> Path:
