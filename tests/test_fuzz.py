@@ -4,6 +4,7 @@ The hand-made cases are in `tests/fuzz/`, written as text.
 """
 
 import contextlib
+import json
 import re
 import shutil
 from pathlib import Path
@@ -246,6 +247,53 @@ def test_any_table_of_items_is_imported_or_refused_with_one_sentence(tmp_path, h
     shutil.rmtree(tmp_path / "shop", ignore_errors=True)
     items = end.join(["sku," + header, *(row.replace("\t", ",") for row in rows)])
     answer = CliRunner().invoke(main, write_log(tmp_path, {"items": items}))
+    assert answer.exit_code in (0, 2), answer.exc_info
+    assert (tmp_path / "shop").exists() == (answer.exit_code == 0)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(["a", "v1", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+times = (
+    st.datetimes().map(str)
+    | st.datetimes().map(lambda moment: f"{moment.isoformat()}Z")
+    | st.sampled_from(["20240131", "202401312359", "1700000000", "1.7e12", "-1e300", "NaN", "9999-12-31T23:59:59+14"])
+)
+records = st.fixed_dictionaries(
+    {"visit": values, "sku": values, "when": times | values}, optional={"brand": values, "\udfff": values}
+)
+
+
+@FUZZING
+@given(st.lists(records, min_size=1, max_size=5))
+def test_any_json_lines_are_imported_or_refused_with_one_sentence(tmp_path, rows):
+    shutil.rmtree(tmp_path / "shop", ignore_errors=True)
+    arguments = write_log(tmp_path, {"log": "\n".join(json.dumps(row) for row in rows)})
+    del arguments[3:5]
+    answer = CliRunner().invoke(main, arguments)
+    assert answer.exit_code in (0, 2), answer.exc_info
+    assert (tmp_path / "shop").exists() == (answer.exit_code == 0)
+
+
+starts = st.sampled_from(
+    [b"", b"visit,sku,when\n", b"\xef\xbb\xbfvisit;sku;when\r\n", b'{"visit":', b"PAR1", b"\x1f\x8b\x08"]
+)
+
+
+@FUZZING
+@given(starts, st.binary(max_size=60) | cells.map(lambda text: f'v1,"{text}\n'.encode()))
+def test_a_log_of_any_bytes_is_imported_or_refused_with_one_sentence(tmp_path, start, content):
+    shutil.rmtree(tmp_path / "shop", ignore_errors=True)
+    arguments = write_log(tmp_path, {})
+    (tmp_path / "log").write_bytes(start + content)
+    answer = CliRunner().invoke(main, arguments)
     assert answer.exit_code in (0, 2), answer.exc_info
     assert (tmp_path / "shop").exists() == (answer.exit_code == 0)
 

@@ -214,6 +214,8 @@ class TestKinds:
             (pa.array([1.0, 2.0, None, 1.0] * 30), "token"),
             (["Action|Comedy", "Comedy", "Drama|Action", "Drama", "Comedy|Drama"] * 8, "token_seq"),
             ([f"tag{i % 3};tag{i % 5}" for i in range(40)], "token_seq"),
+            ([f'["tag{i % 3}", "tag{i % 5}"]' for i in range(40)], "token_seq"),
+            (["Acme", "Lamp, Inc.", "Desk & Co", "Ono"] * 10, "token"),
             ([["a", "b"], ["b"], None, []], "token_seq"),
             ([[1, 2], [3], [4, 5, 6]], "token_seq"),
             ([[0.5, 1.5], [2.5, 3.5], None], "float_seq"),
@@ -230,6 +232,13 @@ class TestKinds:
     )
     def test_the_kind_is_seen_from_the_values(self, values, kind):
         assert infer(raw(f=values), "f").kind == kind
+
+    def test_lists_in_brackets_are_read_without_them(self, files):
+        tags = ["['red lamp', 'big']", '["big"]', "[]"]
+        rows = "".join('{},"{}"\n'.format(sku, tag.replace('"', '""')) for sku, tag in zip("abc", tags, strict=True))
+        folder = files(log_dot_csv=LOG, items_dot_csv="sku,tags\n" + rows)
+        data, _ = own(folder, "log.csv", "items.csv", "--feature", "tags:token_seq")
+        assert data.items["tags"].tolist() == [["red_lamp", "big"], ["big"], []]
 
     def test_a_name_that_says_code_makes_numbers_tokens(self):
         values = [str(i) for i in range(40)]

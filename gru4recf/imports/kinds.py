@@ -62,6 +62,16 @@ def has_decimal_commas(text: pd.Series) -> bool:
     return bool(text.str.contains(r",(?:\d{1,2}|\d{4,})$", regex=True).any())
 
 
+def without_brackets(text: pd.Series) -> pd.Series:
+    """Return lists written as ["a", "b"] or ['a', 'b'] as a, b; texts unchanged where some are no such list."""
+    known = text[text != ""]
+    if known.empty or not (known.str.startswith("[") & known.str.endswith("]")).all():
+        return text
+    return text.str.replace(r"""^\[\s*["']?|["']?\s*\]$""", "", regex=True).str.replace(
+        r"""["']?\s*,\s*["']?""", ",", regex=True
+    )
+
+
 def infer(raw: RawTable, column: str) -> Kind:
     """Return the kind of a column of the item table."""
     if is_list(raw, column):
@@ -83,7 +93,7 @@ def infer(raw: RawTable, column: str) -> Kind:
     numbers = pd.to_numeric(known, errors="coerce")
     if (numbers.abs() <= LARGEST_FLOAT).all():
         return _infer_numbers(column, known, n_values)
-    return _infer_vector(known) or _infer_pieces(known, n_values) or _infer_words(known, n_values)
+    return _infer_vector(known) or _infer_pieces(without_brackets(known), n_values) or _infer_words(known, n_values)
 
 
 def _infer_list(raw: RawTable, column: str) -> Kind:
@@ -131,7 +141,8 @@ def _infer_pieces(known: pd.Series, n_values: int) -> Kind | None:
         pieces = pieces[pieces != ""]
         n_pieces = pieces.nunique()
         short = pieces.str.count(r"\s+").mean() < 2
-        if short and n_pieces < 0.5 * len(pieces) and n_pieces <= max(n_values, 2 * len(known) ** 0.5):
+        at_most = n_values if separator == "," else max(n_values, 2 * len(known) ** 0.5)  # names have commas too
+        if short and n_pieces < 0.5 * len(pieces) and n_pieces <= at_most:
             return Kind("token_seq", f"{n_pieces:,} different pieces between {separator!r}", separator)
     return None
 

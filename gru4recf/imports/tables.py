@@ -8,10 +8,9 @@ import codecs
 import contextlib
 import csv
 import io
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +21,7 @@ import pyarrow.parquet
 from gru4recf.data.columns import read_strings
 from gru4recf.data.tables import BLOCK_BYTES, one_line
 from gru4recf.errors import DataError
+from gru4recf.imports.json_lines import read_json_lines
 
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 DELIMITERS = ("\t", ",", ";", "|")
@@ -112,11 +112,11 @@ def read_raw(
     first = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
     if first == b"[" and not names:
         raise DataError(f"{path} is one JSON list; write JSON lines, one object per line.")
-    with _reading(path, magic), _stream(path, magic) as stream:
+    with _reading(path, magic):
         if first == b"{" and not names:
-            return _json_lines(path, stream)
-        header = list(names) or None
-        return _delimited(path, stream, head, header, delimiter, encoding, quotes, drop_bad)
+            with _stream(path, magic) as stream:
+                return RawTable(path, read_json_lines(path, stream), 1, {})
+        return _delimited(path, magic, head, list(names), delimiter, encoding, quotes, drop_bad)
 
 
 @contextlib.contextmanager
@@ -124,20 +124,19 @@ def _reading(path: Path, magic: bytes = b"") -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
-        if magic and re.search("utf.?8", str(error), re.IGNORECASE) and (line := _first_other_line(path, magic)):
-            raise DataError(f"{path}, line {line}: is not UTF-8; save the file as UTF-8 text.") from None
+        if isinstance(error, UnicodeDecodeError):
+            _require_utf8(path, magic)
         raise DataError(f"{path}: not readable as a table of UTF-8 text ({one_line(error)}).") from error
 
 
-def _first_other_line(path: Path, magic: bytes) -> int:
-    """Return the number of the first line that is not UTF-8, 0 where all are."""
+def _require_utf8(path: Path, magic: bytes) -> None:
+    """Refuse a text with a line that is not UTF-8."""
     with _stream(path, magic) as stream:
         for number, line in enumerate(io.BufferedReader(stream), start=1):
             try:
                 line.decode()
             except UnicodeDecodeError:
-                return number
-    return 0
+                raise DataError(f"{path}, line {number}: is not UTF-8; save the file as UTF-8 text.") from None
 
 
 def _plain_strings(table: pa.Table) -> pa.Table:
@@ -155,9 +154,9 @@ def _stream(path: Path, magic: bytes) -> pa.NativeFile:
 
 def _delimited(
     path: Path,
-    stream: pa.NativeFile,
+    magic: bytes,
     head: bytes,
-    names: list[str] | None,
+    names: list[str],
     delimiter: str,
     encoding: str,
     quotes: bool,
@@ -170,33 +169,19 @@ def _delimited(
         fields, n_lines = _first_row(text, delimiter, quotes)
         header = [" ".join(name.split()) or f"column{i}" for i, name in enumerate(fields, start=1)]
         _require_distinct(path, header)
-    letter = delimiter
-    if len(delimiter) > 1:  # arrow knows single letters only
-        letter = "\x1f"
-        stream = pa.BufferReader(stream.read().replace(delimiter.encode(), letter.encode()))
     ragged: list[tuple[int, int, int]] = []
 
     def keep(row: pyarrow.csv.InvalidRow) -> str:
         ragged.append((row.number, row.actual_columns, row.text.count("\n")))
         return "skip"
 
-    table = pyarrow.csv.read_csv(
-        stream,
-        pyarrow.csv.ReadOptions(
-            use_threads=False,
-            column_names=header,
-            skip_rows=n_lines,
-            encoding=encoding,
-            block_size=BLOCK_BYTES,
-        ),
-        pyarrow.csv.ParseOptions(
-            delimiter=letter,
-            quote_char='"' if quotes else False,
-            newlines_in_values=quotes,
-            invalid_row_handler=keep,
-        ),
-        pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
-    )
+    read = partial(_read_rows, path, magic, header, n_lines, delimiter, encoding, quotes)
+    try:
+        table = read(None)
+    except pa.ArrowInvalid:
+        if encoding == "utf-8":
+            _require_utf8(path, magic)  # rows of another width are handed over as text
+        table = read(keep)
     if ragged and not drop_bad:
         row, n_fields, n_joined = ragged[0]
         hint = f" A quotation mark joins {n_joined + 1:,} lines into this row; is it left open?" if n_joined else ""
@@ -211,6 +196,36 @@ def _delimited(
     return RawTable(path, table, n_lines + 1, {reason: count for reason, count in counts.items() if count})
 
 
+def _read_rows(
+    path: Path,
+    magic: bytes,
+    header: list[str],
+    n_lines: int,
+    delimiter: str,
+    encoding: str,
+    quotes: bool,
+    handler: Callable[[pyarrow.csv.InvalidRow], str] | None,
+) -> pa.Table:
+    """Read the rows below the first `n_lines` lines as text; `handler` is asked about those of another width."""
+    letter = delimiter if len(delimiter) == 1 else "\x1f"  # arrow knows single letters only
+    with _stream(path, magic) as stream:
+        if letter != delimiter:
+            stream = pa.BufferReader(stream.read().replace(delimiter.encode(), letter.encode()))
+        return pyarrow.csv.read_csv(
+            stream,
+            pyarrow.csv.ReadOptions(
+                use_threads=False, column_names=header, skip_rows=n_lines, encoding=encoding, block_size=BLOCK_BYTES
+            ),
+            pyarrow.csv.ParseOptions(
+                delimiter=letter,
+                quote_char='"' if quotes else False,
+                newlines_in_values=quotes,
+                invalid_row_handler=handler,
+            ),
+            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
+        )
+
+
 def _require_distinct(path: Path, names: list[str]) -> None:
     if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
         raise DataError(f"{path}: column {repeated[0]!r} appears twice in the header; rename one.")
@@ -221,41 +236,3 @@ def _first_row(text: str, delimiter: str, quotes: bool) -> tuple[list[str], int]
     quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)
     return next((row for row in rows if row), []), rows.line_num
-
-
-def _json_lines(path: Path, stream: pa.NativeFile) -> RawTable:
-    columns: dict[str, list] = {}
-    n_rows = 0
-    for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8-sig"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
-            if "\\u" in line:  # may be half a character, which is no text
-                json.dumps(record, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: not a JSON object of UTF-8 text ({one_line(error)}).") from None
-        if not isinstance(record, dict):
-            raise DataError(f'{path}, line {number}: a JSON object such as {{"item": 1}} is expected on every line.')
-        for name, value in record.items():
-            column = columns.setdefault(name, [])
-            column += [None] * (n_rows - len(column))
-            column.append(_plain(value))
-        n_rows += 1
-    arrays = {name: _array(values + [None] * (n_rows - len(values))) for name, values in columns.items()}
-    return RawTable(path, pa.table(arrays), 1, {})
-
-
-def _plain(value: object) -> str | list[str] | None:
-    """Return a JSON value as text or a list of texts; numbers are text already."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return [json.dumps(v) if isinstance(v, dict | list | bool) else v for v in value]
-    return json.dumps(value)
-
-
-def _array(values: list) -> pa.Array:
-    if any(isinstance(value, list) for value in values):
-        return pa.array([v if isinstance(v, list) or v is None else [v] for v in values], pa.list_(pa.string()))
-    return pa.array(values, pa.string())

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from gru4recf.data.columns import LARGEST_FLOAT, list_vectors
 from gru4recf.errors import DataError
-from gru4recf.imports.kinds import SEPARATORS, Kind, has_decimal_commas, is_list, plain_text
+from gru4recf.imports.kinds import SEPARATORS, Kind, has_decimal_commas, is_list, plain_text, without_brackets
 from gru4recf.imports.tables import RawTable
 from gru4recf.imports.text import text_vectors
 
@@ -71,7 +71,7 @@ def _token_lists(raw: RawTable, column: str, separator: str) -> pd.Series:
     if is_list(raw, column):
         lists = [[str(value) for value in row or [] if value is not None] for row in raw.table[column].to_pylist()]
     else:
-        text = plain_text(raw, column)
+        text = without_brackets(plain_text(raw, column))
         separator = separator or next((s for s in SEPARATORS if text.str.contains(s, regex=False).any()), None)
         lists = text.str.split(separator).tolist()
     return pd.Series([["_".join(piece.split()) for piece in row if piece.strip()] for row in lists], dtype=object)
