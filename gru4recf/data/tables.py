@@ -6,7 +6,7 @@ the column and the fix. Nothing is guessed from values: every text field stays t
 
 import codecs
 import mmap
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -104,15 +104,22 @@ def _read_text(path: Path, header: list[str], columns: list[str]) -> pa.Table:
         return "skip"
 
     types = dict.fromkeys(header, pa.string())
-    try:
-        table = pyarrow.csv.read_csv(
+
+    def read(handler: Callable[[pyarrow.csv.InvalidRow], str] | None) -> pa.Table:
+        return pyarrow.csv.read_csv(
             path,
             pyarrow.csv.ReadOptions(use_threads=False, column_names=header, skip_rows=1, block_size=BLOCK_BYTES),
-            pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False, invalid_row_handler=keep),
+            pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False, invalid_row_handler=handler),
             pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, include_columns=columns),
         )
+
+    try:
+        try:
+            table = read(None)
+        except pa.ArrowInvalid:
+            _refuse_other_encodings(path)  # the handler is given rows as text
+            table = read(keep)
     except (OSError, pa.ArrowException) as error:
-        _refuse_other_encodings(path)
         raise DataError(f"{path}: not readable as tab-separated UTF-8 text ({one_line(error)}).") from error
     if ragged:
         row, n_fields = ragged[0]
