@@ -24,6 +24,8 @@ class _Group(click.Group):
         except StudyError as error:
             click.echo(f"gru4recf: {error}", err=True)
             sys.exit(1 if isinstance(error, RunError) else 2)
+        except BrokenPipeError:  # `| head` has seen enough
+            raise
         except OSError as error:  # a full disk, a name that is too long, a file that may not be read
             click.echo(f"gru4recf: {error.filename or 'a file'}: {error.strerror}.", err=True)
             sys.exit(2)

@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -143,3 +145,25 @@ def test_a_word_that_is_no_command_is_a_data_set():
     answer = CliRunner().invoke(main, ["data", "esho"])
     assert answer.exit_code == 2
     assert "did you mean 'eshop'" in answer.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied", "shop.inter"),
+            2,
+            "gru4recf: shop.inter: Permission denied.\n",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "gru4recf: a file: No space left on device.\n"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
+    ],
+)
+def test_what_the_system_refuses_is_told_in_a_sentence(monkeypatch, error, code, told):
+    def refuse(**_):
+        raise error
+
+    monkeypatch.setattr("gru4recf.inspection.list_datasets", refuse)
+    answer = CliRunner().invoke(main, ["data"])
+    assert isinstance(answer.exception, SystemExit)
+    assert (answer.exit_code, answer.output) == (code, told)
