@@ -156,10 +156,18 @@ class TestWeightsFile:
             read_recbole(tmp_path / "elsewhere.pt")
 
     def test_a_dictionary_of_something_else_is_refused(self, tmp_path):
-        for saved in ({"state_dict": {}}, {}, [1], {"weights": {}, "items": [], "features": {}}):
+        named = {"weights": {"dense.bias": torch.zeros(1)}, "items": [], "features": {}}
+        others = ({**named, "weights": {}}, {**named, "weights": "x"}, {**named, "features": 2}, {**named, "epoch": 3})
+        for saved in ({"state_dict": {}}, {}, [1], *others):
             torch.save(saved, tmp_path / "weights.pt")
             with pytest.raises(StudyError, match="no plain weights"):
                 read_recbole(tmp_path / "weights.pt")
+
+    def test_items_that_are_no_texts_are_refused(self, tmp_path):
+        saved = {"weights": {"dense.bias": torch.zeros(1)}, "items": [1, 2], "features": {}}
+        torch.save(saved, tmp_path / "weights.pt")
+        with pytest.raises(StudyError, match="items must be a list of raw ids as text"):
+            read_recbole(tmp_path / "weights.pt")
 
     def test_the_readme_shows_the_lines(self):
         readme = (Path(__file__).parents[1] / "README.md").read_text()
@@ -183,6 +191,16 @@ class TestRefusals:
     def test_weights_of_another_model(self):
         with pytest.raises(StudyError, match="hold no item_embedding and no gru_layers and no dense"):
             from_recbole(RecBoleModel({"position_embedding.weight": torch.zeros(2, 2)}))
+
+    def test_weights_or_items_that_do_not_fit_together(self):
+        model, _, _ = load("id")
+        weights = {**model.weights, "dense.weight": torch.zeros(3, 3)}
+        with pytest.raises(StudyError, match=r"do not fit together \(.*size mismatch for head.weight") as error:
+            from_recbole(replace(model, weights=weights))
+        assert "\n" not in str(error.value)
+        n_items = len(model.weights["item_embedding.weight"])
+        with pytest.raises(StudyError, match=f"There are 2 items where the weights have {n_items}, padding included"):
+            from_recbole(replace(model, items=["[PAD]", "a"]))
 
     def test_features_left_out_or_too_many(self):
         model, _, _ = load("token")

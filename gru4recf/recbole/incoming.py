@@ -18,6 +18,7 @@ import torch
 
 from gru4recf.data.atomic import KINDS
 from gru4recf.data.features import Feature, TokenFeature, TokenSequenceFeature, VectorFeature
+from gru4recf.data.tables import one_line
 from gru4recf.errors import StudyError
 from gru4recf.models.base import SessionNetwork, Sizes
 from gru4recf.models.id_only import IdOnly
@@ -58,7 +59,10 @@ def from_recbole(model: RecBoleModel, catalogue: Sequence[str] | None = None) ->
         weights |= {f"features.tables.{place}.{name}": tensor for name, tensor in table.items()}
     with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten: the caller's generator stays put
         network = (ParallelConcat if embedded else IdOnly)(sizes, [feature for feature, _ in embedded])
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise StudyError(f"The weights do not fit together ({one_line(error)}); give the whole state dict.") from None
     return network.eval()
 
 
@@ -76,6 +80,8 @@ def _require_weights(model: RecBoleModel) -> None:
             f"{len(model.features)} features; give its whole state dict and all of its selected_features."
         )
     n_items = len(model.weights["item_embedding.weight"])
+    if model.items and len(model.items) != n_items:
+        raise StudyError(f"There are {len(model.items)} items where the weights have {n_items}, padding included.")
     for name, values in model.features.items():
         if len(values) != n_items:
             raise StudyError(f"Feature {name!r} has {len(values)} rows where the weights have {n_items} items.")

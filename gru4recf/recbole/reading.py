@@ -5,6 +5,7 @@ A RecBole checkpoint pickles whole objects and is never loaded; its owner runs `
 Source: RecBole 1.2.1, `data/dataset/dataset.py`, for how items and values are numbered and missing ones filled.
 """
 
+import dataclasses
 import pickle
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,10 +46,19 @@ def read_recbole(path: Path) -> RecBoleModel:
         raise _no_plain_weights(path) from None
     if not isinstance(saved, dict):
         raise _no_plain_weights(path)
-    model = RecBoleModel(**saved) if {"weights", "items", "features"} <= set(saved) else RecBoleModel(dict(saved))
-    if not model.weights or not all(isinstance(value, torch.Tensor) for value in model.weights.values()):
+    known = {field.name for field in dataclasses.fields(RecBoleModel)}
+    model = (
+        RecBoleModel(**saved) if {"weights", "items", "features"} <= set(saved) <= known else RecBoleModel(dict(saved))
+    )
+    if not (model.weights and _are_tensors(model.weights) and _are_tensors(model.features)):
         raise _no_plain_weights(path)
+    if not (isinstance(model.items, list) and all(isinstance(item, str) for item in model.items)):
+        raise StudyError(f"{path}: items must be a list of raw ids as text, by RecBole's number.")
     return model
+
+
+def _are_tensors(values: object) -> bool:
+    return isinstance(values, dict) and all(isinstance(value, torch.Tensor) for value in values.values())
 
 
 def read_recboles_items(inter: Path, item: Path | None, names: Sequence[str] = ()) -> tuple[list[str], Tensors]:
