@@ -106,8 +106,10 @@ class TestTables:
     def test_texts_that_are_views_into_buffers_are_read(self, files):
         table = pa.table({"visit": ["v", "v", None], "sku": ["a", "b", "c"], "when": [1, 2, 3]})
         views = table.cast(pa.schema([("visit", pa.string_view()), ("sku", pa.string_view()), ("when", pa.int64())]))
-        data, told = own(files(log=views, items_dot_csv=ITEMS), "log", "items.csv")
+        items = pa.table({"sku": ["a", "b"], "tags": pa.array([["x", "y"], ["y"]], pa.list_(pa.string_view()))})
+        data, told = own(files(log=views, items=items), "log", "items")
         assert "left out: 1 rows without visit" in told
+        assert data.items["tags"].tolist() == [["x", "y"], ["y"]]
         assert data.events["item"].tolist() == ["a", "b"]
 
     def test_an_infinite_time_is_named_as_a_time(self, files):
@@ -294,6 +296,13 @@ class TestItems:
         folder = files(log_dot_csv=LOG, items_dot_csv="sku;price\na;1,5\nb;-20\nc;0,125\n")
         data, _ = own(folder)
         assert data.items["price"].tolist() == [1.5, -20.0, 0.125]
+
+    def test_an_infinite_number_is_refused_rather_than_taken_for_a_word(self, files):
+        items = pa.table({"sku": ["a", "b", "c"], "price": [1.5, float("inf"), None]})
+        with pytest.raises(
+            AssertionError, match="items, row 2, column price: 'inf' is not a number that float32 holds"
+        ):
+            own(files(log_dot_csv=LOG, items=items), "log.csv", "items")
 
     def test_items_without_a_row_get_one_with_nothing_in_it(self, files):
         data, told = own(files(log_dot_csv=LOG, items_dot_csv="sku,brand,price\na,x,1.5\nb,y,2.5\n"))

@@ -91,7 +91,7 @@ def infer(raw: RawTable, column: str) -> Kind:
     if has_decimal_commas(known):
         return Kind("float", "numbers with decimal commas")
     numbers = pd.to_numeric(known, errors="coerce")
-    if (numbers.abs() <= LARGEST_FLOAT).all():
+    if pa.types.is_floating(kind) or (numbers.abs() <= LARGEST_FLOAT).all():
         return _infer_numbers(column, known, n_values)
     return _infer_vector(known) or _infer_pieces(without_brackets(known), n_values) or _infer_words(known, n_values)
 

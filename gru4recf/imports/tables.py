@@ -144,6 +144,8 @@ def _plain_strings(table: pa.Table) -> pa.Table:
     for index, field in enumerate(table.schema):
         if pa.types.is_string_view(field.type):
             table = table.set_column(index, field.name, table[index].cast(pa.string()))
+        elif pa.types.is_list(field.type) and pa.types.is_string_view(field.type.value_type):
+            table = table.set_column(index, field.name, table[index].cast(pa.list_(pa.string())))
     return table
 
 
