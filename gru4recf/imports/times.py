@@ -44,7 +44,7 @@ def parse_times(raw: RawTable, column: str, unit: str = "auto") -> Times:
     if unit != "auto" and unit not in UNITS:
         raise StudyError(f"--unit is {unit!r}; choose one of auto, {', '.join(UNITS)}.")
     values = raw.table[column]
-    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type) or pa.types.is_duration(values.type):
         return _from_timestamps(values)
     if pa.types.is_floating(values.type):
         return _from_numbers(values.to_numpy().astype(np.float64), unit)
@@ -91,7 +91,7 @@ def _in_seconds(values: np.ndarray, per_second: int) -> np.ndarray:
 
 
 def _from_timestamps(values: pa.ChunkedArray) -> Times:
-    """Read parquet's own timestamps and dates by their 64-bit integers."""
+    """Read parquet's own timestamps, dates and durations (since 1970) by their 64-bit integers."""
     zone = getattr(values.type, "tz", None)
     if pa.types.is_date(values.type):
         values = values.cast(pa.timestamp("ms"))
