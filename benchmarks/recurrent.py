@@ -11,18 +11,12 @@ from unittest import mock
 
 import torch
 from machine import save, sgemm_gflops
+from ready import ready
 from torch.nn.utils.rnn import PackedSequence
 
-from gru4recf.data.batches import batches
-from gru4recf.data.features import encode_features
-from gru4recf.data.registry import open_dataset
-from gru4recf.data.sessions import cut_windows
-from gru4recf.data.split import split
-from gru4recf.models import build
-from gru4recf.models.base import Sizes
 from gru4recf.models.recurrent import Block, Lookup, Recurrent
 from gru4recf.settings import Settings
-from gru4recf.training import seed_everything, train_epoch
+from gru4recf.training import train_epoch
 
 N_EPOCHS = 3
 BATCH_SIZE = {"ml-100k": 16}
@@ -36,21 +30,15 @@ def torchs(self: Recurrent, *blocks: Block, batch_sizes: torch.Tensor) -> torch.
 
 def rates(dataset: str) -> dict[str, float]:
     """Return training events per CPU second of both, and their ratio."""
-    data = open_dataset(dataset, progress=True)
-    parts = split(data)
-    generator = seed_everything(0)
-    sizes = Sizes(n_items=parts.n_items, **Settings().network_options())
-    network = build("parallel_concat", sizes, encode_features(data, parts.catalogue), parts.train)
-    optimiser = torch.optim.Adam(network.parameters(), lr=0.002, fused=True)
-    windows = cut_windows(parts.train, Settings().max_length)
-    epoch = list(batches(parts.train, windows, BATCH_SIZE.get(dataset, 128), generator=generator))
+    made = ready(dataset, settings=Settings(batch_size=BATCH_SIZE.get(dataset, 128), learning_rate=0.002))
+    epoch = list(made.epoch())
     found: dict[str, list[float]] = {"ours": [], "torch": []}
     for _ in range(N_EPOCHS):
         for name, forward in {"ours": Recurrent.forward, "torch": torchs}.items():
             with mock.patch.object(Recurrent, "forward", forward):
                 begin = time.process_time()
-                train_epoch(network, optimiser, epoch)
-                found[name].append(parts.train.n_targets / (time.process_time() - begin))
+                train_epoch(made.network, made.optimiser, epoch)
+                found[name].append(made.parts.train.n_targets / (time.process_time() - begin))
     best = {name: round(max(values)) for name, values in found.items()}
     return {**best, "ratio": round(best["ours"] / best["torch"], 2)}
 
