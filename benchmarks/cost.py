@@ -1,6 +1,6 @@
 """Fit what an epoch, a ranking and their memory cost against events, items, length and features; see gru4recf/cost.py.
 
-    python benchmarks/cost.py        one thread; writes reports/benchmarks/cost.json and cost.png
+    python benchmarks/cost.py        one thread; writes reports/benchmarks/cost.json, cost.png and cost.pdf
 
 Every point is generated (sessions of equal expected length, items by Zipf's law) and trained on for one epoch in a
 process of its own. Slopes are not negative and make the sum of squared relative errors small. `gru4recf data` reads
@@ -118,9 +118,8 @@ def draw(rows: list[dict], slopes: dict[str, list[float]]) -> base.Picture:
             line = [predicted(Work(n, n * steps_per_event, n_items, 1), slopes)[name] / scale for n in events]
             panel.plot(x, y, "o", color=colour, markersize=4)
             panel.plot(events, line, color=colour, linewidth=0.9, label=f"{n_items:,} items")
-        panel.set(xscale="log", yscale="log", xlabel="events of an epoch", ylabel=unit)
+        panel.set(xscale="log", yscale="log" if scale == 1 else "linear", xlabel="events of an epoch", ylabel=unit)
     axes[0][0].legend(fontsize=7)
-    figure.tight_layout()
     return figure
 
 

@@ -29,7 +29,7 @@ from gru4recf.study import read_study, settings_of
 
 STUDY = Path(__file__).parents[1] / "studies" / "default.yaml"
 LEARNING_RATES = {"eshop": (0.002, 0.003, 0.005), "eshop-5pct": (0.001, 0.002, 0.004), "ml-100k": (0.002, 0.004)}
-BATCH_SIZES = {"eshop": (64, 128), "eshop-5pct": (16, 32), "ml-100k": (16, 32, 64)}
+BATCH_SIZES = {"eshop": (128,), "eshop-5pct": (32,), "ml-100k": (32, 64)}
 TOLERANCE = 0.005
 VARIANTS = ("id_only", "concat_input", "parallel_concat", "weighted_sum")
 

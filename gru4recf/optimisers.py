@@ -1,12 +1,24 @@
 """Optimisers by name, with lazy state for tables of which a step touches some rows only."""
 
+import inspect
 from typing import Any
 
 import torch
 from torch import nn
 
-DENSE = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad}
-LAZY = {"adam": torch.optim.SparseAdam, "adagrad": torch.optim.Adagrad}
+
+def _not_compiled(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """Return an optimiser with torch's plain methods.
+
+    Around them torch loads its compiler, two seconds of every process, to tell it to keep out; nothing is compiled.
+    """
+    names = ("add_param_group", "zero_grad", "step", "state_dict", "load_state_dict")
+    plain = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    return type(kind.__name__, (kind,), {**plain, "step": torch.no_grad()(plain["step"])})
+
+
+DENSE = {"adam": _not_compiled(torch.optim.Adam), "adagrad": _not_compiled(torch.optim.Adagrad)}
+LAZY = {"adam": _not_compiled(torch.optim.SparseAdam), "adagrad": _not_compiled(torch.optim.Adagrad)}
 OPTIMISERS = tuple(DENSE)
 
 

@@ -341,8 +341,10 @@ def test_the_engine_is_registered_whichever_is_imported_first(installed, order):
 
 def test_a_start_compiles_no_grammar_and_loads_no_compiler(installed):
     code = "import sys, gru4recf.notebooks; from gru4recf.training import seed_everything; seed_everything(0)\n"
-    code += "assert not {'rfc3987_syntax.syntax_helpers', 'torch._inductor'} & set(sys.modules)\n"
-    code += "import torch; assert torch.are_deterministic_algorithms_enabled()"
+    code += "import torch; from gru4recf.optimisers import make_optimiser; network = torch.nn.Linear(2, 2)\n"
+    code += "network(torch.ones(2)).sum().backward(); make_optimiser('adam', network, 0.1).step()\n"
+    code += "assert not {'rfc3987_syntax.syntax_helpers', 'torch._inductor', 'torch._dynamo'} & set(sys.modules)\n"
+    code += "assert torch.are_deterministic_algorithms_enabled()"
     done = python("-W", "error", "-c", code)
     assert done.returncode == 0, done.stderr
 
