@@ -128,7 +128,7 @@ def _duration(seconds: float) -> str:
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{seconds:.1f} s" if 0 < seconds < 1 else f"{seconds:.0f} s"
 
 
 def _tell_oddities(dataset: Dataset, tell: Tell) -> None:
