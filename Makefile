@@ -2,10 +2,11 @@
 # make test    run the tests
 # make lab     open the notebooks in JupyterLab
 # make readme  put the verdict of reports/default into README.md
-# make bench   measure speed, baselines, the decision rule's errors and the time of the commands in a fresh clone (hours)
+# make bench   measure speed, also beside RecBole, baselines, the decision rule's errors and the time of the commands in a
+#              fresh clone (a day); GRU4REC=DIR, your clone of official GRU4Rec's PyTorch port, measures beside it too
 # make bench-quick   print the key speed ratios beside the committed ones (minutes)
 # make lint    check code and notebooks;  make format  put them in shape
-# make recbole-env   install RecBole 1.2.1 into .venv-recbole (Python 3.11), for benchmarks/recbole_parity.py
+# make recbole-env   install RecBole 1.2.1 into .venv-recbole (Python 3.11), for benchmarks/recbole_*.py
 # make clean   remove the virtual environment and all results of runs
 #
 # Each command installs what it needs into .venv first and is quick the second time.
@@ -39,7 +40,7 @@ lab: setup
 readme: setup
 	$(BIN)/python -m gru4recf.reading README.md reports/default/verdict.json
 
-bench: setup
+bench: setup recbole-env
 	$(BIN)/python benchmarks/training.py eshop onlineretail
 	$(BIN)/python benchmarks/recurrent.py
 	$(BIN)/python benchmarks/softmax.py
@@ -52,6 +53,10 @@ bench: setup
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/simulated_studies.py
 	$(BIN)/python benchmarks/reference_point.py
+	$(BIN)/python benchmarks/recbole_speed.py
+	$(BIN)/python benchmarks/recbole_speed.py --until-best --seeds 5
+	$(if $(GRU4REC),$(BIN)/python benchmarks/gru4rec_speed.py --gru4rec $(GRU4REC))
+	$(BIN)/python benchmarks/speed_report.py
 	$(BIN)/python benchmarks/study.py
 
 bench-quick: setup

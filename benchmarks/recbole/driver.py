@@ -28,8 +28,8 @@ FULL_RANKING = {
 }
 
 
-def prepare(settings):
-    """Return (configuration, data set, [training, validation, test] loaders, model) for RecBole's settings."""
+def configure(settings):
+    """Return RecBole's configuration and seed it."""
     sys.argv = sys.argv[:1]  # RecBole reads it
     os.environ.setdefault("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # its checkpoints hold pickled objects
     warnings.filterwarnings("ignore")
@@ -37,18 +37,39 @@ def prepare(settings):
     config = Config(config_dict={**QUIET, **FULL_RANKING, **without_negatives, **settings})
     init_seed(config["seed"], config["reproducibility"])
     init_logger(config)
+    return config
+
+
+def read(config):
+    """Return (data set, [training, validation, test] loaders)."""
     dataset = create_dataset(config)
-    loaders = data_preparation(config, dataset)
+    return dataset, data_preparation(config, dataset)
+
+
+def build(config, loaders):
+    """Return the model with initial weights. RecBole's import of one model switches anomaly detection on for all."""
     init_seed(config["seed"], config["reproducibility"])
-    model = get_model(config["model"])(config, loaders[0]._dataset)
-    torch.autograd.set_detect_anomaly(False)  # RecBole's import of one model switches it on for all
+    return get_model(config["model"])(config, loaders[0]._dataset)
+
+
+def prepare(settings):
+    """Return (configuration, data set, loaders, model) for RecBole's settings, without anomaly detection."""
+    config = configure(settings)
+    dataset, loaders = read(config)
+    model = build(config, loaders)
+    torch.autograd.set_detect_anomaly(False)
     return config, dataset, loaders, model
+
+
+def trainer_of(config, model):
+    """Return RecBole's trainer for the model."""
+    return get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
 
 
 def train(settings):
     """Return what a training run of RecBole gives."""
     config, _, (training, validation, test), model = prepare(settings)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer = trainer_of(config, model)
     begin = time.process_time()
     _, best = trainer.fit(training, validation, verbose=False, saved=True, show_progress=False)
     seconds = time.process_time() - begin
@@ -63,15 +84,16 @@ def train(settings):
     }
 
 
-def main():
+def run(task):
+    """Write what `task` returns for the settings file named first on the command line to the file named second."""
     torch.set_num_threads(1)
     settings, result = (Path(name).resolve() for name in sys.argv[1:3])
     os.chdir(result.parent)  # RecBole leaves log folders in the working directory
-    record = train(json.loads(settings.read_text()))
+    record = task(json.loads(settings.read_text()))
     partial = result.with_suffix(".partial")
     partial.write_text(json.dumps(record, indent=2) + "\n")
     partial.replace(result)
 
 
 if __name__ == "__main__":
-    main()
+    run(train)

@@ -1,0 +1,151 @@
+"""Official GRU4Rec's PyTorch port and `id_only` side by side on eshop: training rate, accuracy for equal CPU seconds.
+
+    python benchmarks/gru4rec_speed.py --gru4rec FOLDER
+
+FOLDER is your own clone of github.com/hidasib/GRU4Rec_PyTorch_Official; its licence does not allow to pass it on, so
+nothing of it is here. One thread, items only, 128 units.
+
+* The port: batches of 128, cross-entropy, shared embedding, Adagrad .1, embedding dropout .1, 3 epochs, negatives from
+  the batch alone and with 2,048 samples. Its own `fit` trains, its own `batch_eval` ranks.
+* Ours: what tuning chose on validation (studies/tuned/eshop.yaml), embedding and state 128 wide, as many epochs as
+  tuning found and as fit into the CPU seconds that the port's training took with the same seed.
+
+Both are trained on the sessions before the last 28 days, validation included, every item kept, and ranked on the same
+test events among all items, with conservative ranks. Preparing data and drawing the port's store of samples count in no
+figure; loading batches does. The two take turns; the best epoch gives the rate, the mean over seeds the metric.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from machine import save, sgemm_gflops
+
+from gru4recf.data.batches import batches
+from gru4recf.data.registry import open_dataset
+from gru4recf.data.sessions import Sessions, cut_windows
+from gru4recf.data.split import Split, split
+from gru4recf.evaluation import rank_targets
+from gru4recf.experiment import start
+from gru4recf.metrics import PRIMARY, summarise
+from gru4recf.optimisers import make_optimiser
+from gru4recf.settings import RunSpec, Settings
+from gru4recf.training import train_epoch
+from gru4recf.tuned import read_record
+
+N_SEEDS, N_EPOCHS, N_UNITS = 5, 3, 128
+TUNED = Path(__file__).parents[1] / "studies" / "tuned"
+
+
+def frame(sessions: Sessions) -> pd.DataFrame:
+    """Return sessions as the port reads them; times only order sessions and events."""
+    columns = {"SessionId": sessions.session_of_events(), "ItemId": sessions.items}
+    return pd.DataFrame({**columns, "Time": np.arange(sessions.n_events)})
+
+
+@contextlib.contextmanager
+def timed_epochs(port: Any) -> Iterator[list[tuple[int, float]]]:
+    """Yield a list that gets (events, CPU seconds) of every epoch that the port trains: a pass of its iterator."""
+    epochs: list[tuple[int, float]] = []
+    iterator, original = port.SessionDataIterator, port.SessionDataIterator.__iter__
+
+    def timed(self: Any) -> Iterator[tuple]:
+        begin, n_events = time.process_time(), 0
+        try:
+            for step in original(self):
+                n_events += len(step[0]) if len(step) == 2 else 0
+                yield step
+        finally:
+            epochs.append((n_events, time.process_time() - begin))
+
+    iterator.__iter__ = timed
+    try:
+        yield epochs
+    finally:
+        iterator.__iter__ = original
+
+
+def train_port(folder: Path, parts: Split, n_sample: int, seed: int) -> dict[str, float]:
+    """Return the port's best rate, CPU seconds and metrics."""
+    sys.path.insert(0, str(folder))
+    import evaluation
+    import gru4rec_pytorch
+
+    torch.manual_seed(seed)
+    torch.set_deterministic_debug_mode("default")  # ours sets another
+    options = {"layers": [N_UNITS], "batch_size": 128, "dropout_p_embed": 0.1, "learning_rate": 0.1}
+    network = gru4rec_pytorch.GRU4Rec(
+        **options, n_sample=n_sample, constrained_embedding=True, n_epochs=N_EPOCHS, device=torch.device("cpu")
+    )
+    with contextlib.redirect_stdout(sys.stderr), timed_epochs(gru4rec_pytorch) as epochs:
+        network.fit(frame(parts.train), compatibility_mode=False)
+        recall, mrr = evaluation.batch_eval(network, frame(parts.test), cutoff=[20], mode="conservative")
+    rate = max(n_events / seconds for n_events, seconds in epochs)
+    metrics = {"Recall@20": float(recall[20]), "MRR@20": float(mrr[20])}
+    return {"rate": rate, "cpu_seconds": sum(seconds for _, seconds in epochs), **metrics}
+
+
+def train_ours(parts: Split, run: RunSpec, n_epochs: int, cpu_seconds: float) -> dict[str, float]:
+    """Return our best rate, CPU seconds (at most those given) and metrics."""
+    settings = run.settings
+    network, generator = start(run, open_dataset("eshop"), parts)
+    optimiser = make_optimiser(settings.optimiser, network, settings.learning_rate)
+    windows, order = cut_windows(parts.train, settings.max_length), settings.order == "by_time"
+    epochs: list[float] = []
+    while len(epochs) < n_epochs and sum(epochs) + max(epochs, default=0) <= cpu_seconds:
+        begin = time.process_time()
+        epoch = batches(parts.train, windows, settings.batch_size, generator=generator, by_time=order)
+        train_epoch(network, optimiser, epoch)
+        epochs.append(time.process_time() - begin)
+    ranks = rank_targets(network, parts.test, max_length=settings.max_length)
+    metrics = summarise(ranks.ranks + ranks.ties / 2)
+    found = {"rate": parts.train.n_targets / min(epochs), "cpu_seconds": sum(epochs), "epochs": len(epochs)}
+    return found | {name: metrics[name] for name in PRIMARY}
+
+
+def compare(folder: Path, parts: Split, n_sample: int) -> dict[str, Any]:
+    """Return both sides with every seed in turn."""
+    record = read_record(TUNED, "eshop")
+    tuned = record.variants["id_only"]
+    chosen = record.fixed | tuned.settings | {"min_support": 1}
+    port, ours = [], []
+    for seed in range(N_SEEDS):
+        port.append(train_port(folder, parts, n_sample, seed))
+        run = RunSpec(dataset="eshop", variant="id_only", seed=seed, settings=Settings(**chosen))
+        ours.append(train_ours(parts, run, tuned.best_epoch, port[-1]["cpu_seconds"]))
+        print(n_sample, seed, port[-1], ours[-1], file=sys.stderr, flush=True)
+    sides = {"gru4rec": summary(port), "ours": summary(ours)}
+    ratio = sides["ours"]["events_per_cpu_second"] / sides["gru4rec"]["events_per_cpu_second"]
+    return {"n_sample": n_sample, **sides, "ratio": round(ratio, 2), "sgemm_gflops": round(sgemm_gflops(), 1)}
+
+
+def summary(seeds: list[dict[str, float]]) -> dict[str, Any]:
+    """Return the best rate and means over seeds."""
+    means = {name: round(mean(row[name] for row in seeds), 4) for name in PRIMARY}
+    seconds = round(mean(row["cpu_seconds"] for row in seeds), 1)
+    return {"events_per_cpu_second": round(max(row["rate"] for row in seeds)), "cpu_seconds": seconds, **means}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gru4rec", type=Path, required=True, help="your clone of the port")
+    folder = parser.parse_args().gru4rec.resolve()
+    torch.set_num_threads(1)
+    parts = split(open_dataset("eshop", progress=True), min_support=1, merge_validation=True)
+    rows = [compare(folder, parts, n_sample) for n_sample in (0, 2048)]
+    counts = {"training_events": parts.train.n_events, "test_targets": parts.test.n_targets}
+    load = round(os.getloadavg()[0], 1)
+    save("gru4rec_speed", {**counts, "seeds": N_SEEDS, "rows": rows, "load_average": load})
+
+
+if __name__ == "__main__":
+    main()

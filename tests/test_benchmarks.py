@@ -1,0 +1,77 @@
+"""The parts of benchmarks that are no timing: generated data, and how curves and tries become figures."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Import a benchmark by name, as running it does."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in [name for name, module in sys.modules.items() if str(FOLDER) in str(getattr(module, "__file__", ""))]:
+        del sys.modules[name]
+
+
+def test_the_generated_data_have_exactly_the_counts_asked_for(load):
+    counts = {"n_sequences": 40, "n_events": 700, "n_items": 60, "n_genres": 8}
+    data = load("sequences").ml_1m_sized(np.random.default_rng(0), **counts)
+    assert len(data.events) == 700
+    assert data.events["session"].nunique() == 40
+    assert data.events.groupby("session").size().min() >= 10
+    assert set(data.events["item"]) == set(data.items.index)
+    assert len(data.items) == 60
+    assert data.items["genre"].map(len).between(1, 6).all()
+    assert data.items["genre"].explode().nunique() == 8
+
+
+def test_written_sequences_are_read_back_in_order_with_one_target_per_event_but_the_held_out(load, tmp_path):
+    from gru4recf.data.atomic import read_atomic
+    from gru4recf.data.split import split
+
+    data = load("sequences").write_sequences("synthetic", tmp_path / "made")
+    read = read_atomic(tmp_path / "made")
+    for _, label in zip(range(5), data.events["session"], strict=False):
+        own, same = (d.events.loc[d.events["session"] == label, "item"].tolist() for d in (data, read))
+        assert own == same
+    lengths = data.events.groupby("session").size()
+    parts = split(read, min_support=0)
+    assert parts.train.n_targets == (lengths - 3).clip(lower=1).sum()
+    assert parts.test.n_targets == (lengths >= 3).sum()
+
+
+def test_seconds_count_until_the_goal_is_first_reached_and_are_infinite_otherwise(load):
+    until = load("recbole_until_best")
+    ndcg, seconds = [0.1, 0.3, 0.2], [5.0, 9.0, 14.0]
+    curve = [{"cpu_seconds": s, "NDCG@10": value} for s, value in zip(seconds, ndcg, strict=True)]
+    assert until.seconds_until(curve, 0.1) == 5
+    assert until.seconds_until(curve, 0.25) == 9
+    assert until.seconds_until(curve, 0.31) == float("inf")
+
+
+def test_the_best_of_all_tries_counts(load):
+    first = {"prepare_cpu_seconds": 2.0, "peak_megabytes": 700, "ranked_rows_per_cpu_second": [3, 5]}
+    second = {"prepare_cpu_seconds": 1.5, "peak_megabytes": 800, "ranked_rows_per_cpu_second": [4, 4]}
+    turns = [
+        first | {"events_per_cpu_second": {"ours": [10, 20]}},
+        second | {"events_per_cpu_second": {"ours": [30, 5]}},
+    ]
+    assert load("recbole_speed").best(turns) == {
+        "events_per_cpu_second": {"ours": 30},
+        "ranked_rows_per_cpu_second": 5,
+        "prepare_cpu_seconds": 1.5,
+        "peak_megabytes": 700,
+    }
