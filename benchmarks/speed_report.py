@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 from machine import REPORTS
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
-from gru4recf.figures.base import CAPTIONS, Picture, captioned, colour_of, legend_below, panels, save
+from gru4recf.figures.base import CAPTIONS, Picture, captioned, colour_of, panels, save
 from gru4recf.files import read_json, write_text
 
 PUBLISHED = "GRU4RecF on a TITAN V, published by RecBole"
@@ -23,13 +24,19 @@ LOOKS = {
     "official GRU4Rec (PyTorch)": {"color": "#0072B2", "marker": "^"},
 }
 PROGRAMS = dict(zip(("ours", "off", "shipped"), LOOKS, strict=False))
+SIDES = ("ours", "recbole")
+TRAINING = ("data", "L", "targets a step", "ours", "RecBole as shipped", "ratio", "anomaly detection off", "ratio")
+OTHERS = (
+    *("data", "L", "targets a step"),
+    *(f"{what}{side}" for what in ("rows: ", "s: ", "MB: ") for side in ("ours", "RecBole", "ratio")),
+)
 
 
 def rates(recbole: dict[str, Any], gru4rec: dict[str, Any] | None) -> pd.DataFrame:
     """Return one row per work and program: `work`, `program`, `rate`."""
     rows = []
     for row in recbole["rows"]:
-        work = f"{row['dataset']}, L = {row['max_length']}"
+        work = f"{row['dataset']}, L = {row['max_length']}, {row['targets_per_step']:,} a step"
         measured = row["ours"]["events_per_cpu_second"] | row["recbole"]["events_per_cpu_second"]
         rows += [(work, PROGRAMS[name], rate) for name, rate in measured.items()]
         if row["dataset"] == "ml-1m-sized":
@@ -48,19 +55,21 @@ def rates(recbole: dict[str, Any], gru4rec: dict[str, Any] | None) -> pd.DataFra
 def speed(frame: pd.DataFrame) -> Picture:
     """Draw one line of dots per work."""
     works = list(frame["work"].unique())
-    figure, axes = panels(1, 1, 1.3 + 0.32 * len(works))
+    figure, axes = panels(1, 1, 1.4 + 0.3 * len(works))
     panel = axes[0, 0]
     for program, look in LOOKS.items():
         own = frame[frame["program"] == program]
         panel.plot(own["rate"], own["work"].map(works.index), linestyle="none", **look)
-    panel.set_xscale("log")
+    panel.set_xscale("log", subs=())
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     panel.set_yticks(range(len(works)), works)
     panel.invert_yaxis()
     panel.margins(y=0.12)
     panel.set_title("training events per CPU second, one thread")
     used = [name for name in LOOKS if name in set(frame["program"])]
-    legend_below(figure, [Line2D([], [], label=name, linestyle="none", **LOOKS[name]) for name in used])
+    handles = [Line2D([], [], label=name, linestyle="none", **LOOKS[name]) for name in used]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -89,24 +98,16 @@ def page(recbole: dict[str, Any], gru4rec: dict[str, Any] | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-TRAINING = ("data", "L", "ours", "RecBole", "ratio", "anomaly detection off", "ratio")
-OTHERS = (
-    "data",
-    "L",
-    *(f"{what}{side}" for what in ("rows: ", "s: ", "MB: ") for side in ("ours", "RecBole", "ratio")),
-)
-
-
 def _training(row: dict[str, Any]) -> tuple:
     ours, theirs = row["ours"]["events_per_cpu_second"]["ours"], row["recbole"]["events_per_cpu_second"]
     pairs = [(theirs[name], f"{row['ratios'][name]:.0f}x") for name in ("shipped", "off")]
-    return row["dataset"], row["max_length"], ours, *pairs[0], *pairs[1]
+    return row["dataset"], row["max_length"], row["targets_per_step"], ours, *pairs[0], *pairs[1]
 
 
 def _others(row: dict[str, Any]) -> tuple:
     names = {"ranked_rows_per_cpu_second": "ranking", "prepare_cpu_seconds": "prepare", "peak_megabytes": "peak"}
     cells = [(row["ours"][n], row["recbole"][n], f"{row['ratios'][ratio]:.1f}x") for n, ratio in names.items()]
-    return row["dataset"], row["max_length"], *cells[0], *cells[1], *cells[2]
+    return row["dataset"], row["max_length"], row["targets_per_step"], *cells[0], *cells[1], *cells[2]
 
 
 def _sessions(found: dict[str, Any] | None) -> list[str]:
@@ -140,20 +141,11 @@ def _gru4rec(found: dict[str, Any]) -> list[str]:
     for row in found["rows"]:
         negatives = f"batch and {row['n_sample']:,} samples" if row["n_sample"] else "batch"
         for side, negative in (("gru4rec", negatives), ("ours", "every item")):
-            measured = row[side]
             name = "official GRU4Rec" if side == "gru4rec" else f"id_only, {row['ratio']:.1f}x"
-            cells = (
-                measured["events_per_cpu_second"],
-                measured["cpu_seconds"],
-                measured["Recall@20"],
-                measured["MRR@20"],
-            )
+            cells = [row[side][column] for column in ("events_per_cpu_second", "cpu_seconds", "Recall@20", "MRR@20")]
             lines.append((negative, name, *cells))
     text = f"eshop, {found['test_targets']:,} test events, mean of {found['seeds']} seeds; see gru4rec_speed.py."
     return ["## Official GRU4Rec's PyTorch port and id_only", text, _table(header, lines)]
-
-
-SIDES = ("ours", "recbole")
 
 
 def _table(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
