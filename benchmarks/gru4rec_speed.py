@@ -7,16 +7,19 @@ nothing of it is here. One thread, items only, 128 units.
 
 * The port: batches of 128, cross-entropy, shared embedding, Adagrad .1, embedding dropout .1, 3 epochs, negatives from
   the batch alone and with 2,048 samples. Its own `fit` trains, its own `batch_eval` ranks.
-* Ours: what tuning chose on validation (studies/tuned/eshop.yaml), embedding and state 128 wide, as many epochs as
-  tuning found and as fit into the CPU seconds that the port's training took with the same seed.
+* Ours: embedding and state 128 wide, no linear map between state and output, every item a negative. Windows per step,
+  their order, the learning rate and the number of epochs are chosen from `GRID` on validation, by MRR@20 within the
+  CPU seconds that the port takes (fewer by the share of training that is validation then), once, with a seed that is
+  not used again. Then as many epochs are trained as were chosen and fit into the port's seconds with the same seed.
 
-Both are trained on the sessions before the last 28 days, validation included, every item kept, and ranked on the same
-test events among all items, with conservative ranks. Preparing data and drawing the port's store of samples count in no
-figure; loading batches does. The two take turns; the best epoch gives the rate, the mean over seeds the metric.
+Both are tested after training on the sessions before the last 28 days, validation included, every item kept, on the
+same test events among all items, with conservative ranks. Preparing data and drawing the port's store of samples count in
+no figure; loading batches does. The two take turns; the best epoch gives the rate, the mean over seeds the metric.
 """
 
 import argparse
 import contextlib
+import itertools
 import os
 import sys
 import time
@@ -29,6 +32,7 @@ import numpy as np
 import pandas as pd
 import torch
 from machine import save, sgemm_gflops
+from torch import nn
 
 from gru4recf.data.batches import batches
 from gru4recf.data.registry import open_dataset
@@ -40,10 +44,11 @@ from gru4recf.metrics import PRIMARY, summarise
 from gru4recf.optimisers import make_optimiser
 from gru4recf.settings import RunSpec, Settings
 from gru4recf.training import train_epoch
-from gru4recf.tuned import read_record
 
-N_SEEDS, N_EPOCHS, N_UNITS = 5, 3, 128
-TUNED = Path(__file__).parents[1] / "studies" / "tuned"
+N_SEEDS, N_EPOCHS, N_UNITS, MOST_EPOCHS = 5, 3, 128, 15
+N_SAMPLES = (0, 2048)
+FIXED = {"min_support": 1, "embedding_size": N_UNITS, "hidden_size": N_UNITS, "head": "where_needed", "dropout": 0.1}
+GRID = {"batch_size": (64, 128, 256), "order": ("by_time", "shuffled"), "learning_rate": (0.002, 0.005)}
 
 
 def frame(sessions: Sessions) -> pd.DataFrame:
@@ -94,38 +99,71 @@ def train_port(folder: Path, parts: Split, n_sample: int, seed: int) -> dict[str
     return {"rate": rate, "cpu_seconds": sum(seconds for _, seconds in epochs), **metrics}
 
 
-def train_ours(parts: Split, run: RunSpec, n_epochs: int, cpu_seconds: float) -> dict[str, float]:
-    """Return our best rate, CPU seconds (at most those given) and metrics."""
-    settings = run.settings
+def train_ours(
+    parts: Split, settings: Settings, seed: int, n_epochs: int, cpu_seconds: float
+) -> Iterator[tuple[nn.Module, list[float]]]:
+    """Train epochs while they fit into the CPU seconds; after each, yield the network and the seconds of all so far."""
+    run = RunSpec(dataset="eshop", variant="id_only", seed=seed, settings=settings)
     network, generator = start(run, open_dataset("eshop"), parts)
     optimiser = make_optimiser(settings.optimiser, network, settings.learning_rate)
-    windows, order = cut_windows(parts.train, settings.max_length), settings.order == "by_time"
+    windows, by_time = cut_windows(parts.train, settings.max_length), settings.order == "by_time"
     epochs: list[float] = []
     while len(epochs) < n_epochs and sum(epochs) + max(epochs, default=0) <= cpu_seconds:
         begin = time.process_time()
-        epoch = batches(parts.train, windows, settings.batch_size, generator=generator, by_time=order)
+        epoch = batches(parts.train, windows, settings.batch_size, generator=generator, by_time=by_time)
         train_epoch(network, optimiser, epoch)
         epochs.append(time.process_time() - begin)
-    ranks = rank_targets(network, parts.test, max_length=settings.max_length)
+        yield network, epochs
+
+
+def conservative(network: nn.Module, sessions: Sessions) -> dict[str, float]:
+    """Return metrics of conservative ranks: all equal items first."""
+    ranks = rank_targets(network, sessions, max_length=Settings().max_length)
     metrics = summarise(ranks.ranks + ranks.ties / 2)
-    found = {"rate": parts.train.n_targets / min(epochs), "cpu_seconds": sum(epochs), "epochs": len(epochs)}
-    return found | {name: metrics[name] for name in PRIMARY}
+    return {name: metrics[name] for name in PRIMARY}
 
 
-def compare(folder: Path, parts: Split, n_sample: int) -> dict[str, Any]:
-    """Return both sides with every seed in turn."""
-    record = read_record(TUNED, "eshop")
-    tuned = record.variants["id_only"]
-    chosen = record.fixed | tuned.settings | {"min_support": 1}
-    port, ours = [], []
-    for seed in range(N_SEEDS):
-        port.append(train_port(folder, parts, n_sample, seed))
-        run = RunSpec(dataset="eshop", variant="id_only", seed=seed, settings=Settings(**chosen))
-        ours.append(train_ours(parts, run, tuned.best_epoch, port[-1]["cpu_seconds"]))
-        print(n_sample, seed, port[-1], ours[-1], file=sys.stderr, flush=True)
-    sides = {"gru4rec": summary(port), "ours": summary(ours)}
-    ratio = sides["ours"]["events_per_cpu_second"] / sides["gru4rec"]["events_per_cpu_second"]
-    return {"n_sample": n_sample, **sides, "ratio": round(ratio, 2), "sgemm_gflops": round(sgemm_gflops(), 1)}
+def choose(cpu_seconds: dict[int, float]) -> dict[int, tuple[Settings, int]]:
+    """Return for each budget of CPU seconds the settings and the number of epochs that are best on validation.
+
+    Args:
+        cpu_seconds: of the port, by its number of samples; for training on validation too.
+    """
+    data = open_dataset("eshop")
+    merged, parts = (split(data, min_support=1, merge_validation=merge) for merge in (True, False))
+    share = parts.train.n_targets / merged.train.n_targets
+    best = dict.fromkeys(cpu_seconds, (0.0, None, 0))
+    for values in itertools.product(*GRID.values()):
+        settings = Settings(**FIXED, **dict(zip(GRID, values, strict=True)))
+        for network, epochs in train_ours(parts, settings, N_SEEDS, MOST_EPOCHS, share * max(cpu_seconds.values())):
+            value = conservative(network, parts.validation)["MRR@20"]
+            for n_sample, budget in cpu_seconds.items():
+                if sum(epochs) <= share * budget and value > best[n_sample][0]:
+                    best[n_sample] = (value, settings, len(epochs))
+    return {n_sample: found[1:] for n_sample, found in best.items()}
+
+
+def compare(folder: Path, parts: Split) -> list[dict[str, Any]]:
+    """Return both sides with every seed in turn, for each number of samples."""
+    first = {n_sample: train_port(folder, parts, n_sample, 0) for n_sample in N_SAMPLES}
+    chosen = choose({n_sample: port["cpu_seconds"] for n_sample, port in first.items()})
+    rows = []
+    for n_sample, (settings, n_epochs) in chosen.items():
+        port, ours = [], []
+        for seed in range(N_SEEDS):
+            port.append(train_port(folder, parts, n_sample, seed) if seed else first[n_sample])
+            for network, epochs in train_ours(parts, settings, seed, n_epochs, port[-1]["cpu_seconds"]):
+                last = network, epochs
+            network, epochs = last
+            rate = parts.train.n_targets / min(epochs)
+            ours.append({"rate": rate, "cpu_seconds": sum(epochs), **conservative(network, parts.test)})
+            print(n_sample, seed, port[-1], ours[-1], file=sys.stderr, flush=True)
+        sides = {"gru4rec": summary(port), "ours": summary(ours)}
+        ratio = sides["ours"]["events_per_cpu_second"] / sides["gru4rec"]["events_per_cpu_second"]
+        about = {"ratio": round(ratio, 2), "sgemm_gflops": round(sgemm_gflops(), 1)}
+        names = {name: getattr(settings, name) for name in GRID} | {"epochs": n_epochs}
+        rows.append({"n_sample": n_sample, **sides, **about, "chosen": names})
+    return rows
 
 
 def summary(seeds: list[dict[str, float]]) -> dict[str, Any]:
@@ -141,7 +179,7 @@ def main() -> None:
     folder = parser.parse_args().gru4rec.resolve()
     torch.set_num_threads(1)
     parts = split(open_dataset("eshop", progress=True), min_support=1, merge_validation=True)
-    rows = [compare(folder, parts, n_sample) for n_sample in (0, 2048)]
+    rows = compare(folder, parts)
     counts = {"training_events": parts.train.n_events, "test_targets": parts.test.n_targets}
     load = round(os.getloadavg()[0], 1)
     save("gru4rec_speed", {**counts, "seeds": N_SEEDS, "rows": rows, "load_average": load})
