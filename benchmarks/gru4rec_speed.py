@@ -13,8 +13,9 @@ nothing of it is here. One thread, items only, 128 units.
   not used again. Then as many epochs are trained as were chosen and fit into the port's seconds with the same seed.
 
 Both are tested after training on the sessions before the last 28 days, validation included, every item kept, on the
-same test events among all items, with conservative ranks. Preparing data and drawing the port's store of samples count in
-no figure; loading batches does. The two take turns; the best epoch gives the rate, the mean over seeds the metric.
+same test events among all items, with conservative ranks. Preparing data and drawing the port's store of samples are
+left out of all figures; loading batches is in. The two take turns; the best epoch gives the rate, the mean over seeds the
+metric.
 """
 
 import argparse
