@@ -14,8 +14,8 @@ nothing of it is here. One thread, items only, 128 units.
 
 Both are tested after training on the sessions before the last 28 days, validation included, every item kept, on the
 same test events among all items, with conservative ranks. Preparing data and drawing the port's store of samples are
-left out of all figures; loading batches is in. The two take turns; the best epoch gives the rate, the mean over seeds the
-metric.
+left out of all figures; loading batches is in. The two take turns; the best epoch gives the rate, the mean over seeds
+the metric.
 """
 
 import argparse
