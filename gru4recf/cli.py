@@ -66,7 +66,10 @@ def _assignments(values: Sequence[str]) -> dict[str, Any]:
 @click.option("--seed", default=0, show_default=True, help="Initialisation, dropout and order of sessions.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting; may be repeated.")
 @click.option("--out", default="", help="Folder for the run's files. [default: one of its own below runs/]")
-def run(dataset: str, variant: str, strategy: str, seed: int, settings: tuple[str, ...], out: str) -> None:
+@click.option("--checked-data", default="", metavar="SHA256", help="Digest of data that `gru4recf study` has checked.")
+def run(
+    dataset: str, variant: str, strategy: str, seed: int, settings: tuple[str, ...], out: str, checked_data: str
+) -> None:
     """Train one variant on one data set by executing notebooks/02-train.ipynb.
 
     Leaves ranks.parquet, history.parquet, weights.safetensors, the executed notebook and, last, result.json in --out.
@@ -75,7 +78,8 @@ def run(dataset: str, variant: str, strategy: str, seed: int, settings: tuple[st
     """
     from gru4recf.commands import make_run
 
-    make_run(dataset, variant, strategy, seed, _assignments(settings), out, tell=click.echo)
+    chosen = _assignments(settings)
+    make_run(dataset, variant, strategy, seed, chosen, out, checked_data=checked_data, tell=click.echo)
 
 
 @main.command(epilog=EXIT_CODES)

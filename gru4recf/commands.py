@@ -21,28 +21,35 @@ from gru4recf.results import (
 from gru4recf.settings import STRATEGIES, RunSpec, Settings, validated
 
 Tell = Callable[[str], None]
-START_SECONDS = 7  # a kernel, its imports and reading the data
+START_SECONDS = 6  # a kernel, its imports and reading the data
 
 
 def make_run(
-    dataset: str, variant: str, strategy: str, seed: int, settings: dict[str, Any], out: str, *, tell: Tell
+    dataset: str,
+    variant: str,
+    strategy: str,
+    seed: int,
+    settings: dict[str, Any],
+    out: str,
+    *,
+    checked_data: str = "",
+    tell: Tell,
 ) -> None:
     """Make one run by executing the training notebook, unless it is finished already.
+
+    Names and data are checked first, unless `checked_data`, the digest of the data, says that a study did so: checking
+    takes as long as a short run's training.
 
     Raises:
         StudyError: for wrong settings or data.
         RunError: when the run failed; its sentence is kept in the folder as `error.txt`.
     """
-    from gru4recf.models import VARIANTS
     from gru4recf.notebooks import run_notebook
-    from gru4recf.study import check_data, check_name
 
-    check_name("variant", variant, VARIANTS)
-    check_name("strategy", strategy, STRATEGIES)
     chosen = validated(Settings, settings, "--set")
     names = {"dataset": _absolute(dataset), "variant": variant, "strategy": strategy, "seed": seed}
     spec = validated(RunSpec, {**names, "settings": chosen}, "run")
-    digest = check_data(spec.dataset, chosen, [variant])
+    digest = checked_data or _check(spec)
     folder = run_folder(spec, digest, out)
     with locked(folder, lambda: tell(f"{folder}: another process makes this run; waiting for it to end.")):
         if is_finished(folder):
@@ -165,6 +172,16 @@ def tell_doctor(*, tell: Tell) -> None:
     tell("settings (--set name=value):")
     for name, default in Settings().model_dump().items():
         tell(f"  {name} = {default!r}")
+
+
+def _check(spec: RunSpec) -> str:
+    """Refuse what no run can be made of, before a notebook is begun; return the digest of the data."""
+    from gru4recf.models import VARIANTS
+    from gru4recf.study import check_data, check_name
+
+    check_name("variant", spec.variant, VARIANTS)
+    check_name("strategy", spec.strategy, STRATEGIES)
+    return check_data(spec.dataset, spec.settings, [spec.variant])
 
 
 def _absolute(dataset: str) -> str:

@@ -7,6 +7,7 @@ It computes what `torch.nn.GRU(bias=False)` does, with the same parameters, and 
 
 * inputs are projected for all steps at once, and once per distinct item where the input depends on the item alone;
 * gates are computed in place, and the derivatives' factors for all steps at once;
+* the first step, before which all states are zero, takes no product;
 * weight gradients are one product over all steps instead of one per step.
 
 On other devices torch's own kernel (cuDNN) is used.
@@ -79,28 +80,30 @@ def _width(block: Block) -> int:
 
 
 class GatedSteps(torch.autograd.Function):
-    """The steps of a GRU in time: projected inputs (n, 3H), recurrent weights (3H, H), batch sizes -> states (n, H)."""
+    """The steps of a GRU in time: projected inputs (n, 3H), recurrent weights (3H, H), batch sizes -> states (n, H).
+
+    The inputs are used up: their memory becomes that of the gates.
+    """
 
     @staticmethod
     def forward(ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, steps: list[int]) -> torch.Tensor:
-        n_events, size = inputs.shape[0], weight.shape[1]
-        states = inputs.new_empty(n_events, size)
-        gates = inputs.detach().clone()  # becomes r, z, n
-        candidate = inputs.new_empty(n_events, size)  # W_hn h
-        transposed = weight.t()
-        recurrent = inputs.new_empty(steps[0], 3 * size)
-        before = inputs.new_zeros(steps[0], size)
-        first = 0
-        for n_lanes in steps:
-            step = slice(first, first + n_lanes)
-            h, products, gate = before[:n_lanes], recurrent[:n_lanes], gates[step]
-            torch.mm(h, transposed, out=products)
-            reset_update, new = gate[:, : 2 * size], gate[:, 2 * size :]
-            reset_update.add_(products[:, : 2 * size]).sigmoid_()
-            candidate[step] = products[:, 2 * size :]
-            new.addcmul_(reset_update[:, :size], products[:, 2 * size :]).tanh_()
-            before = torch.lerp(new, h, reset_update[:, size:], out=states[step])
-            first += n_lanes
+        size = weight.shape[1]
+        gates = inputs.detach()  # becomes r, z, n in place
+        states, candidate = gates.new_empty(2, len(gates), size)  # candidate: W_hn h
+        by_gates, by_candidate = weight[: 2 * size].t(), weight[2 * size :].t()
+        views = (gates[:, : 2 * size], *gates.split(size, dim=1), candidate, states)
+        before = None
+        for both, reset, update, new, product, state in zip(*(view.split(steps) for view in views), strict=True):
+            if before is None:  # sessions start from zero: no product
+                both.sigmoid_()
+                product.zero_()
+                torch.addcmul(new.tanh_(), new, update, value=-1, out=state)
+            else:
+                before = before[: len(state)]
+                both.addmm_(before, by_gates).sigmoid_()
+                torch.mm(before, by_candidate, out=product)
+                torch.lerp(new.addcmul_(reset, product).tanh_(), before, update, out=state)
+            before = state
         ctx.steps = steps
         ctx.save_for_backward(gates, candidate, states, weight)
         return states
@@ -118,22 +121,17 @@ class GatedSteps(torch.autograd.Function):
         torch.mul(by_new, reset, out=factors[:, 2 * size :])
         sigmoid_backward(by_new * candidate, reset, grad_input=factors[:, :size])
         grads = grad_states.clone(memory_format=torch.contiguous_format)
-        products = factors.view(-1, 3, size)  # multiplied in place, step by step
-        last = len(states)
-        carried = None
-        for n_lanes in reversed(steps):
-            step = slice(last - n_lanes, last)
-            grad = grads[step]
-            if carried is not None:
-                grad[: len(carried)] += carried
-            products[step] *= grad[:, None, :]
-            if step.start:
-                carried = torch.addmm(grad * update[step], factors[step], weight)
-            last -= n_lanes
+        # step by step, factors become gradients in place, and each gradient goes on to the state before
+        of_products = factors.view(-1, 3, size).split(steps)
+        of_state, updates, flat = grads.split(steps), update.split(steps), factors.split(steps)
+        for step in reversed(range(len(steps))):
+            grad = of_state[step]
+            of_products[step].mul_(grad[:, None, :])
+            if step:
+                of_state[step - 1][: len(grad)].addcmul_(grad, updates[step]).addmm_(flat[step], weight)
         grad_weight = factors[steps[0] :].t() @ previous[steps[0] :]
-        grad_inputs = factors
-        torch.mul(by_new, grads, out=grad_inputs[:, 2 * size :])
-        return grad_inputs, grad_weight, None
+        torch.mul(by_new, grads, out=factors[:, 2 * size :])
+        return factors, grad_weight, None
 
 
 def _previous_states(states: torch.Tensor, steps: list[int]) -> torch.Tensor:
