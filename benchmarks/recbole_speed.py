@@ -61,7 +61,8 @@ PUBLISHED = {
     "events_per_second": 20_900,
     "of": "GRU4RecF on ml-1m, TITAN V: 39.09 s per epoch of 834,449 - 3 x 6,034 targets; L = 50, E = 64, batch 4,096",
     "source": "RecBole, asset/time_test_result/Sequential_recommendation.md, github.com/RUCAIBox/RecBole",
-    "here": f"generated: {ML_1M}, one list feature",
+    "here": "generated: {n_sequences:,} sequences, {n_events:,} events, {n_items:,} items, one list feature of "
+    "{n_genres} values".format(**ML_1M),
 }
 RULES = {
     "data": "the same files: sessions as users, places as times; leave one out, twice; all items ranked",
