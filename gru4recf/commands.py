@@ -59,6 +59,7 @@ def make_run(
         parameters = {**names, **chosen.model_dump(), "out": str(folder)}
         try:
             run_notebook(find_in_checkout("notebooks", RUN_NOTEBOOK), folder / RUN_NOTEBOOK, parameters)
+            require_same_run(folder, spec, digest)  # the data may have been changed since they were checked
         except StudyError as error:
             write_text(folder / ERROR_FILE, f"{error}\n")
             raise

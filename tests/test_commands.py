@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from gru4recf import results
 from gru4recf.cli import main
+from gru4recf.data.registry import open_dataset
 from gru4recf.errors import StudyError
 from gru4recf.files import sha256_of
 from gru4recf.settings import RunSpec
@@ -160,6 +161,23 @@ def test_a_run_leaves_its_files_and_is_not_made_twice(tmp_path):
     (tmp_path / "run" / "ranks.parquet").write_bytes(b"not ranks")
     with pytest.raises(results.RunError, match=r"ranks\.parquet: missing or not the file"):
         results.load_run(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_study_has_checked_its_data_and_its_runs_do_not_again(tmp_path, monkeypatch):
+    def check_data(*arguments):
+        raise AssertionError("checked again")
+
+    monkeypatch.setattr("gru4recf.study.check_data", check_data)
+    digest = open_dataset("synthetic").digest
+    arguments = ["run", "--dataset", "synthetic", "--variant", "popularity", "--out", tmp_path / "run"]
+    assert call(*arguments, "--checked-data", digest).exit_code == 0
+    assert "finished before" in call(*arguments, "--checked-data", digest).output
+    assert "another run (other data_sha256)" in call(*arguments, "--checked-data", "0" * 64).output
+    assert isinstance(call(*arguments).exception, AssertionError)
+    shutil.rmtree(tmp_path / "run")
+    changed = call(*arguments, "--checked-data", "0" * 64)  # since the study looked
+    assert (changed.exit_code, "another run (other data_sha256)" in changed.output) == (2, True)
 
 
 @pytest.mark.parametrize(

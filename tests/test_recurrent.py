@@ -38,6 +38,7 @@ def test_states_and_gradients_are_torchs(n_layers, steps):
 def test_gradients_are_those_of_finite_differences():
     inputs = torch.randn(N, 9, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(9, 3, dtype=torch.float64, requires_grad=True)
+    # the function uses its inputs up
     assert torch.autograd.gradcheck(lambda x, w: GatedSteps.apply(x.clone(), w, STEPS.tolist()), (inputs, weight))
 
 
