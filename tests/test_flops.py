@@ -70,15 +70,18 @@ def test_a_step_of_id_only_is_the_sum_of_its_parts(flops, network, batch, parts)
     assert flops.step_flops(network("id_only"), batch) == 6 * expected
 
 
+def in_place_product(added, first, second, **_):
+    """Return the operations of `addmm_`, which torch's counter does not know, from its arguments' shapes."""
+    return 2 * first[0] * first[1] * second[1]
+
+
 @pytest.mark.parametrize("variant", NETWORKS)
-def test_torch_spends_the_same_products_and_those_of_the_first_step(flops, network, batch, variant, monkeypatch):
+def test_torch_spends_the_same_products(flops, network, batch, variant, monkeypatch):
     monkeypatch.setattr(base, "linear_cross_entropy", lambda v, w, t: cross_entropy(v @ w.T, t))
     made = network(variant)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: in_place_product}) as counter:
         made.loss(made.encode(batch.items, batch.batch_sizes), batch.targets).backward()
-    n_grus = sum(isinstance(module, Recurrent) for module in made.modules())
-    first_step = n_grus * 2 * int(batch.batch_sizes[0]) * H * 3 * H
-    assert counter.get_total_flops() == flops.step_flops(made, batch) + first_step
+    assert counter.get_total_flops() == flops.step_flops(made, batch)
 
 
 def test_counting_leaves_torchs_generator_and_the_network_alone(flops, network, batch):
