@@ -5,6 +5,7 @@ study's claims, corrected for all that was tested.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -90,11 +91,14 @@ def choices(evidence: Evidence) -> pd.DataFrame:
 
 
 def trials(evidence: Evidence) -> pd.DataFrame:
-    """Return all tuning trials behind the study's settings; no rows where it does not use tuned ones."""
+    """Return all tuning trials behind the settings of the data sets with runs; no rows where none are tuned."""
     if not evidence.study["tuned"]:
         return pd.DataFrame()
-    datasets = [dataset for dataset in evidence.study["datasets"] if not dataset["control"]]
-    shown_as = [dataset["tuned_as"] or dataset["label"] or dataset["name"] for dataset in datasets]
+    shown_as = [
+        dataset["tuned_as"] or label
+        for dataset in evidence.study["datasets"]
+        if (label := dataset["label"] or Path(dataset["name"]).name) in evidence.real
+    ]
     folder = find_in_checkout("studies") / "tuned"
     return pd.concat([tuned.read_trials(folder, label) for label in dict.fromkeys(shown_as)], ignore_index=True)
 

@@ -119,10 +119,12 @@ def test_choices_look_again_at_the_claim_on_parallel_concat():
     assert answers.choices(made_up(variants=["popularity", "id_only", "concat_input"])).empty
 
 
-def test_trials_are_those_of_the_labels_the_study_was_tuned_on(monkeypatch):
+def test_trials_are_those_of_the_labels_that_data_sets_with_runs_were_tuned_on(monkeypatch):
     evidence = made_up()
-    dataset = {"name": "shop", "label": "shop-5pct", "tuned_as": "shop", "control": ""}
-    evidence.study.update(tuned=False, datasets=[dataset, {**dataset, "label": "shop-1pct"}])
+    label = evidence.real[0]
+    dataset = {"name": "shop", "label": label, "tuned_as": "shop", "control": ""}
+    not_tuned_yet = {"name": "market", "label": "", "tuned_as": "", "control": ""}
+    evidence.study.update(tuned=False, datasets=[dataset, not_tuned_yet])
     assert answers.trials(evidence).empty
     evidence.study["tuned"] = True
     asked = comparison.pd.DataFrame({"dataset": ["shop"], "variant": "id_only", "trial": 1, "value": 0.1})
