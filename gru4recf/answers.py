@@ -12,7 +12,7 @@ import pandas as pd
 
 from gru4recf import tuned
 from gru4recf.claims import DatasetRanks, best_of
-from gru4recf.comparison import REFERENCE, dataset_ranks, events_per_item, gains
+from gru4recf.comparison import REFERENCE, dataset_ranks, events_per_item, family, gains
 from gru4recf.evidence import Evidence
 from gru4recf.metrics import PRIMARY
 from gru4recf.models import BASELINES
@@ -68,8 +68,7 @@ def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> p
         if not fusions or not equal:
             continue
         best = best_of(tuple(fusions), data)
-        source = evidence.datasets["available"][label]["dataset"]
-        facts = {"dataset": label, "family": source.rsplit("/", 1)[-1]}
+        facts = {"dataset": label, "family": family(evidence, label)}
         facts["events_per_item"] = events_per_item(evidence, label)
         for metric in metrics:
             rows += [{**facts, **row} for row in gains(evidence.ranks[label], [best], equal[0], metric)]

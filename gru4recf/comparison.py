@@ -22,6 +22,8 @@ from gru4recf.statistics import bootstrap, session_sums
 N_DRAWS = 10_000
 REFERENCE = "id_only"  # what gains are measured against
 FLOOR = "popularity"
+OF_TRAINING_PART = {"train_fraction", "learning_rate", "batch_size", "n_epochs", "patience"}
+"""Settings that go with the size of the training part; data sets that differ in these alone are drawn as one line."""
 
 
 def claims_of(evidence: Evidence) -> list[Claim]:
@@ -83,11 +85,20 @@ def variant_summary(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.
     """
     rows = []
     for label in evidence.real:
-        source = evidence.datasets["available"][label]["dataset"]
-        facts = {"events_per_item": events_per_item(evidence, label), "family": Path(source).name}
+        facts = {"events_per_item": events_per_item(evidence, label), "family": family(evidence, label)}
         variants = list(dataset_ranks(evidence, label).ranks)
         rows += [{"dataset": label, **row, **facts} for row in means(evidence, label, variants, metrics)]
     return pd.DataFrame(rows)
+
+
+def family(evidence: Evidence, label: str) -> str:
+    """Return what data sets have in common that differ in their training part only: the data's name, or the label of
+    one that the study treats otherwise (other items, another loss).
+    """
+    own = [d["settings"] for d in evidence.study["datasets"] if (d["label"] or Path(d["name"]).name) == label]
+    if any(set(settings) - OF_TRAINING_PART for settings in own):
+        return label
+    return Path(evidence.datasets["available"][label]["dataset"]).name
 
 
 def events_per_item(evidence: Evidence, label: str) -> float:

@@ -45,6 +45,7 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=N
         "title": "Made up",
         "variants": variants,
         "seeds": n_seeds,
+        "datasets": [{"name": "shop", "label": "", "settings": {}}],
         "claims": claims,
         "notes": ["It is small."],
     }
@@ -97,6 +98,15 @@ def test_the_summary_is_the_plain_mean_within_its_interval():
         assert row["value"] == pytest.approx((ranks <= 20).mean())
         assert row["low"] < row["value"] < row["high"]
         assert row["n_seeds"] == len(ranks)
+
+
+def test_parts_of_one_data_set_are_a_family_but_not_what_is_treated_otherwise():
+    evidence = made_up()
+    part = {"name": "data/shop", "label": "part", "settings": {"train_fraction": 0.1, "batch_size": 16}}
+    other = {"name": "data/shop", "label": "other", "settings": {"train_fraction": 0.1, "min_support": 0}}
+    evidence.study["datasets"] += [part, other]
+    evidence.datasets["available"] |= {label: {"dataset": "data/shop"} for label in ("part", "other")}
+    assert [comparison.family(evidence, label) for label in ("shop", "part", "other")] == ["shop", "shop", "other"]
 
 
 def test_support_slices_hold_equal_numbers_of_items_rarest_first():

@@ -406,7 +406,7 @@ def test_metric_by_training_size_joins_the_sizes_of_one_variant():
     assert axes.get_xscale() == "log"
     assert axes.lines[0].get_ydata().tolist() == [0.4, 0.5]
     assert axes.lines[0].get_xdata() == pytest.approx([10, 100])
-    assert tick_labels(axes.xaxis) == ["10\nshop-5pct", "100\nshop"]
+    assert tick_labels(axes.xaxis) == ["10\n5pct", "100\nshop"]
 
 
 def test_metric_by_training_size_has_a_row_of_panels_per_family():

@@ -46,7 +46,8 @@ def _draw(panel: Axes, own: pd.DataFrame, variants: list[str]) -> None:
         panel.plot(x, rows["value"], color=colour_of(variant), linewidth=0.9, alpha=0.7)
         intervals(panel, variant, x, rows["value"], along="y", low=rows["low"], high=rows["high"])
     sizes = own.drop_duplicates("dataset").sort_values("events_per_item")
-    labels = [f"{size:,.0f}\n{name}" for size, name in zip(sizes["events_per_item"], sizes["dataset"], strict=True)]
+    names = zip(sizes["events_per_item"], sizes["dataset"], sizes["family"], strict=True)
+    labels = [f"{size:,.0f}\n{name.removeprefix(f'{family}-')}" for size, name, family in names]
     panel.set_xscale("log")
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xticks(sizes["events_per_item"], labels)
