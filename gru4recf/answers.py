@@ -5,7 +5,6 @@ study's claims, corrected for all that was tested.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,7 @@ import pandas as pd
 from gru4recf import tuned
 from gru4recf.claims import DatasetRanks, best_of
 from gru4recf.comparison import REFERENCE, dataset_ranks, events_per_item, family, gains
-from gru4recf.evidence import Evidence
+from gru4recf.evidence import Evidence, datasets_of
 from gru4recf.metrics import PRIMARY
 from gru4recf.models import BASELINES
 from gru4recf.results import find_in_checkout
@@ -93,11 +92,8 @@ def trials(evidence: Evidence) -> pd.DataFrame:
     """Return all tuning trials behind the settings of the data sets with runs; no rows where none are tuned."""
     if not evidence.study["tuned"]:
         return pd.DataFrame()
-    shown_as = [
-        dataset["tuned_as"] or label
-        for dataset in evidence.study["datasets"]
-        if (label := dataset["label"] or Path(dataset["name"]).name) in evidence.real
-    ]
+    entries = datasets_of(evidence.study)
+    shown_as = [entries[label]["tuned_as"] or label for label in entries if label in evidence.real]
     folder = find_in_checkout("studies") / "tuned"
     return pd.concat([tuned.read_trials(folder, label) for label in dict.fromkeys(shown_as)], ignore_index=True)
 

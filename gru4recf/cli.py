@@ -92,6 +92,7 @@ def run(
 @click.option("--profile", default="local", show_default=True, help="local, slurm, or a folder in workflow/profiles.")
 @click.option("--out", type=click.Path(path_type=Path), help="The study's folder. [default: reports/NAME]")
 @click.option("--report-only", is_flag=True, help="Make no run; report what is finished.")
+@click.option("--published", is_flag=True, help="Take over runs whose results are in --out already.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a claim is not supported.")
 def study(
     study: Path,
@@ -103,12 +104,14 @@ def study(
     profile: str,
     out: Path | None,
     report_only: bool,
+    published: bool,
     strict: bool,
 ) -> None:
     """Run what is missing of STUDY (a YAML file), decide its claims, draw its figures and write its report.
 
-    A second call runs nothing again; after an interruption it continues. Leaves verdict.json, results.parquet, figures/
-    and report.html in --out.
+    A second call runs nothing again; after an interruption it continues. With --published it goes on from results that
+    came with a checkout too, where data, settings, code and torch are the same. Leaves verdict.json, results.parquet,
+    figures/ and report.html in --out.
     """
     from gru4recf.commands import make_study
 
@@ -117,7 +120,7 @@ def study(
         "variants": variants.split(",") if variants else None,
         "seeds": seeds,
     }
-    options = {"jobs": jobs, "profile": profile, "out": out, "report_only": report_only}
+    options = {"jobs": jobs, "profile": profile, "out": out, "report_only": report_only, "published": published}
     supported = make_study(study, chosen, _assignments(settings), **options, tell=click.echo)
     if strict and not supported:
         sys.exit(3)

@@ -77,15 +77,19 @@ def make_study(
     profile: str,
     out: Path | None,
     report_only: bool = False,
+    published: bool = False,
     tell: Tell,
 ) -> bool:
     """Bring a study, or with `report_only` its report alone, up to date; return whether all its claims are supported.
+
+    With `published`, runs that the evidence in the study's folder has are not made again.
 
     Raises:
         StudyError: for a wrong study, settings or data.
         RunError: when runs failed; verdict and report are made from the others first.
     """
-    from gru4recf.evidence import collect
+    from gru4recf.collect import collect, with_published
+    from gru4recf.evidence import MANIFEST
     from gru4recf.grid import run_missing
     from gru4recf.plan import failed, finished, make_plan, write_plan
     from gru4recf.report import is_current, make_report
@@ -96,6 +100,9 @@ def make_study(
     study = read_study(path, settings, **overrides)
     folder = out if out else find_in_checkout("reports") / study.name
     plan = make_plan(study, folder, RUNS)
+    if published:
+        plan = with_published(plan, folder)
+        tell(f"{len(plan.published)} of {len(plan.runs)} runs are taken from {folder} as they are published.")
     write_plan(plan, folder)
     for label, reason in plan.unavailable.items():
         tell(f"{label} is left out: {reason}")
@@ -110,6 +117,7 @@ def make_study(
         tell(f"{n_done} of {len(plan.runs)} runs are finished; the report is made from these.")
     if not is_current(plan, folder):
         tell("Comparing, drawing figures, writing the report.")
+        (folder / MANIFEST).unlink(missing_ok=True)
         collect(plan, folder)
         try:
             make_report(plan, folder)
@@ -137,6 +145,7 @@ def make_study(
 
 def tell_status(folder: Path, *, tell: Tell) -> None:
     """Tell how far a study is, and what failed."""
+    from gru4recf.collect import with_published
     from gru4recf.grid import duration
     from gru4recf.plan import failed, finished, is_running, read_plan
 
@@ -153,6 +162,8 @@ def tell_status(folder: Path, *, tell: Tell) -> None:
     if n_left and done:
         each = sum(seconds) / len(done) + START_SECONDS
         tell(f"About {duration(n_left * each / (os.cpu_count() or 1))} left with one run per core.")
+    if n_published := len(with_published(plan, folder).published):
+        tell(f"{n_published} of the runs left are published in {folder}; `gru4recf study --published` takes them over.")
     for name, error in errors.items():
         tell(f"failed: {name}: {error}")
     for label, reason in plan.unavailable.items():

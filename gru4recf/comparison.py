@@ -13,7 +13,7 @@ import pandas as pd
 from gru4recf.claims import Claim, DatasetRanks
 from gru4recf.decision import compare
 from gru4recf.errors import StudyError
-from gru4recf.evidence import Evidence, rank_matrix, slice_by_support
+from gru4recf.evidence import Evidence, datasets_of, rank_matrix, slice_by_support
 from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
 from gru4recf.models import BASELINES, NETWORKS
@@ -95,8 +95,7 @@ def family(evidence: Evidence, label: str) -> str:
     """Return what data sets have in common that differ in their training part only: the data's name, or the label of
     one that the study treats otherwise (other items, another loss).
     """
-    own = [d["settings"] for d in evidence.study["datasets"] if (d["label"] or Path(d["name"]).name) == label]
-    if any(set(settings) - OF_TRAINING_PART for settings in own):
+    if set(datasets_of(evidence.study)[label]["settings"]) - OF_TRAINING_PART:
         return label
     return Path(evidence.datasets["available"][label]["dataset"]).name
 

@@ -31,7 +31,7 @@ def run_missing(plan: Plan, folder: Path, *, jobs: int, profile: str, tell: Call
     workspace = plan.folder_of(plan.runs[0], folder).parent / ".workflow" / plan.study["name"]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(find_in_checkout("workflow", "Snakefile"))]
     command += ["--profile", str(profile_folder), "--directory", str(workspace), "--cores", str(jobs)]
-    command += ["--config", f"folder={folder.resolve()}"]
+    command += ["--config", f"folder={folder.resolve()}", f"published={bool(plan.published)}"]
     busy = "This study's runs are being made by another call, or by what a killed one left; waiting for them to end."
     with locked(workspace, lambda: tell(busy)) as lock, open(workspace / "snakemake.log", "w", encoding="utf-8") as log:
         # Snakemake holds the lock too: it goes on when only this process is killed

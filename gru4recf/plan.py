@@ -7,6 +7,7 @@ it from there.
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,24 +25,35 @@ PLAN_FILE = "plan.json"
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a plan: its data set's name in the study, what it is, where it goes and the command that makes it."""
+    """One run of a plan: its data set's name in the study, what it is, where it goes and the arguments of `gru4recf`,
+    as a shell reads them, that make it.
+    """
 
     dataset: str
     variant: str
     strategy: str
     seed: int
     folder: str
-    command: list[str]
+    command: str
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, which differs whenever data, code, torch or settings do; see `results.run_key`."""
+        return Path(self.folder).name
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a study, and the data sets that could not be had."""
+    """All runs of a study, and the data sets that could not be had.
+
+    `published` names runs whose results are taken from the study's folder as they are; `plan.json` does not hold it.
+    """
 
     study: dict[str, Any]
     runs: list[PlannedRun]
     unavailable: dict[str, str]
     digests: dict[str, str]
+    published: frozenset[str] = frozenset()
 
     def folder_of(self, run: PlannedRun, study_folder: Path) -> Path:
         """Return a run's folder; plans keep it relative to the study's folder so that both can be moved together."""
@@ -87,7 +99,7 @@ def _specs(study: Study, dataset: StudyDataset, digest: str) -> list[RunSpec]:
     ]
 
 
-def run_command(spec: RunSpec) -> list[str]:
+def run_command(spec: RunSpec) -> str:
     """Return the arguments of `gru4recf` that make this run, without `--out` and settings at their default."""
     default = Settings()
     changed = {k: v for k, v in spec.settings.model_dump().items() if v != getattr(default, k)}
@@ -95,12 +107,14 @@ def run_command(spec: RunSpec) -> list[str]:
     command += ["--seed", str(spec.seed)]
     for name, value in changed.items():
         command += ["--set", f"{name}={value}"]
-    return command
+    return shlex.join(command)
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
     """Write `plan.json` into the study's folder."""
-    write_json(folder / PLAN_FILE, asdict(plan))
+    content = asdict(plan)
+    del content["published"]
+    write_json(folder / PLAN_FILE, content)
 
 
 def read_plan(folder: Path) -> Plan:
@@ -116,8 +130,8 @@ def read_plan(folder: Path) -> Plan:
 
 
 def finished(plan: Plan, folder: Path) -> list[PlannedRun]:
-    """Return the runs whose record is there."""
-    return [run for run in plan.runs if is_finished(plan.folder_of(run, folder))]
+    """Return the runs whose record is there, and those that are published."""
+    return [run for run in plan.runs if run.name in plan.published or is_finished(plan.folder_of(run, folder))]
 
 
 def is_running(folder: Path) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 
 import nbformat
 
+from gru4recf.collect import ranks_digests
+from gru4recf.evidence import MANIFEST
 from gru4recf.files import read_json, sha256_of, write_json, write_text
-from gru4recf.plan import PLAN_FILE, Plan, finished
-from gru4recf.results import RESULT_FILE, find_in_checkout
+from gru4recf.plan import PLAN_FILE, Plan
+from gru4recf.results import find_in_checkout
 
 NOTEBOOKS = ("03-compare.ipynb", "04-figures.ipynb")
-MANIFEST = "manifest.json"
 LEFT_OUT = {"parameters", "injected-parameters", "hidden"}  # tags of cells that a reader of the report does not need
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -49,7 +50,6 @@ def make_report(plan: Plan, folder: Path) -> None:
     """Execute 03-compare and 04-figures on the evidence in `folder` and write `report.html` and `manifest.json`."""
     from gru4recf.notebooks import run_notebook
 
-    (folder / MANIFEST).unlink(missing_ok=True)
     executed = folder / "notebooks"
     for name in NOTEBOOKS:
         run_notebook(find_in_checkout("notebooks", name), executed / name, {"study_folder": str(folder.resolve())})
@@ -72,9 +72,7 @@ def render(notebook: Path, title: str) -> str:
 
 def _made_from(plan: Plan, folder: Path) -> str:
     """Return one digest over the plan, the ranks of its finished runs, the package and the notebooks."""
-    ranks = [
-        read_json(plan.folder_of(r, folder) / RESULT_FILE)["files"]["ranks.parquet"] for r in finished(plan, folder)
-    ]
+    ranks = ranks_digests(plan, folder)
     package = sorted(path for kind in ("*.py", "*.css", "*.mplstyle") for path in Path(__file__).parent.rglob(kind))
     code = [sha256_of(path) for path in [*package, *(find_in_checkout("notebooks", name) for name in NOTEBOOKS)]]
     content: list[Any] = [sha256_of(folder / PLAN_FILE), ranks, code]

@@ -127,6 +127,34 @@ class TestStudy:
         assert len(list((tmp_path / "runs").glob("*/result.json"))) == 4
         assert json.loads((tmp_path / "first" / "verdict.json").read_text())["claims"]
 
+    def test_published_results_take_the_place_of_runs(self, study, tmp_path):
+        root, _ = study
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+        shutil.copytree(root / "runs", tmp_path / "runs")
+        _study_process(tmp_path, "first", "--seeds", "1").communicate()
+        shutil.rmtree(tmp_path / "runs")
+        told = call("status", tmp_path / "first").output
+        assert told.startswith("tiny: 0 of 3 runs done")
+        assert "3 of the runs left are published" in told
+        told = _study_process(tmp_path, "first", "--published").communicate()[0]
+        assert "3 of 5 runs are taken" in told, told
+        assert "2 of 5 runs to make" in told
+        assert len(list((tmp_path / "runs").glob("*/result.json"))) == 2
+        assert digests(root / "first") == digests(tmp_path / "first")
+        told = _study_process(tmp_path, "first", "--published").communicate()[0]
+        assert "Comparing" not in told
+
+    def test_published_results_that_were_changed_are_not_taken(self, study, tmp_path):
+        root, _ = study
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+        shutil.copytree(root / "first", tmp_path / "first")
+        ranks = tmp_path / "first" / "ranks" / "synthetic.parquet"
+        ranks.write_bytes(ranks.read_bytes()[:-1] + b"!")
+        process = _study_process(tmp_path, "first", "--published")
+        assert "synthetic.parquet: missing or changed since its report was made" in process.communicate()[0]
+        assert process.returncode == 2
+        assert not (tmp_path / "runs").exists()
+
     def test_failed_runs_keep_their_notebooks_and_the_others_are_reported(self, tmp_path):
         diverging = {"name": "synthetic", "label": "diverging", "settings": {"learning_rate": 1e30}}
         study = {**STUDY, "datasets": [*STUDY["datasets"], diverging], "seeds": 1}

@@ -4,26 +4,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gru4recf.collect import _rank_columns
 from gru4recf.errors import RunError, StudyError
-from gru4recf.evidence import _rank_columns, rank_columns, rank_matrix, tie_matrix
-from gru4recf.plan import Plan, PlannedRun
+from gru4recf.evidence import rank_columns, rank_matrix, tie_matrix
+from gru4recf.plan import PlannedRun
 
 EVENTS = {"session": ["u7", "u7", "u3"], "position": [2, 3, 2], "target": ["red", "blue", "red"]}
 EVENTS |= {"support": [9, 4, 9], "session_length": [3, 3, 2]}
 
 
 @pytest.fixture
-def gather(tmp_path):
+def gather():
     def gather(*runs):
         """Gather runs given as (variant, seed, ranks, ties, changed event columns)."""
-        planned = []
-        for variant, seed, ranks, ties, changed in runs:
-            folder = f"{variant}{seed}"
-            (tmp_path / folder).mkdir()
-            frame = pd.DataFrame(EVENTS | changed).assign(rank=np.float32(ranks), ties=np.int32(ties))
-            frame.to_parquet(tmp_path / folder / "ranks.parquet")
-            planned.append(PlannedRun("shop", variant, "simultaneous", seed, folder, []))
-        return _rank_columns(Plan({}, planned, {}, {}), planned, tmp_path)
+        frames = [pd.DataFrame(EVENTS | c).assign(rank=np.float32(r), ties=np.int32(t)) for _, _, r, t, c in runs]
+        planned = [
+            PlannedRun("shop", variant, "simultaneous", seed, f"{variant}{seed}", "") for variant, seed, *_ in runs
+        ]
+        return _rank_columns(planned, frames)
 
     return gather
 
