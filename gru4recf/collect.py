@@ -21,6 +21,7 @@ from gru4recf.results import RESULT_FILE, is_finished, load_run
 EVENT_COLUMNS = ["session", "position", "target", "support", "session_length"]
 RUN_COLUMNS = ["dataset", "variant", "strategy", "seed"]
 TIMINGS = ["seconds", "train_cpu_seconds"]
+N_RANKS = 100  # what lies beyond is a miss at every cutoff of a study, and would be most of the published bytes
 
 
 def collect(plan: Plan, folder: Path) -> None:
@@ -160,9 +161,11 @@ def _rank_columns(runs: list[PlannedRun], frames: list[pd.DataFrame]) -> pd.Data
                 f"{run.folder}: its test events differ from those of {runs[0].folder}; the two come from "
                 "different splits and cannot be compared. Delete both folders and run again."
             )
-        columns[_column(run)] = frame["rank"]
-        if frame["ties"].any():
-            columns[_column(run) + TIES] = frame["ties"]
+        # popularity's control reads all its ranks; like every baseline's they are one column
+        far = frame["rank"] - frame["ties"] / 2 > (np.inf if run.variant in BASELINES else N_RANKS)
+        columns[_column(run)] = frame["rank"].mask(far, np.inf)
+        if (ties := frame["ties"].mask(far, 0)).any():
+            columns[_column(run) + TIES] = ties
     return pd.concat([events, pd.DataFrame(columns)], axis=1)
 
 

@@ -36,6 +36,16 @@ def test_runs_stand_side_by_side_in_order_of_the_seed(gather):
         rank_matrix(found, "id_only_wide")
 
 
+def test_what_lies_beyond_the_first_hundred_is_a_miss(gather):
+    ranks, ties = [100, 100.5, 110], [0, 0, 20]
+    found = gather(("id_only", 0, ranks, ties, {}), ("popularity", 0, ranks, ties, {}))
+    assert rank_matrix(found, "id_only").tolist() == [[100, np.inf, 110]]
+    assert tie_matrix(found, "id_only").tolist() == [[0, 0, 20]]
+    assert rank_matrix(found, "popularity").tolist() == [ranks]
+    again = gather(("id_only", 0, [100, np.inf, 110], ties, {}))
+    assert again["id_only/simultaneous/0"].equals(found["id_only/simultaneous/0"])
+
+
 def test_sessions_and_targets_are_numbers_not_ids_of_the_data(gather):
     found = gather(("id_only", 0, [1, 2, 3], [0] * 3, {}))
     assert found["session"].tolist() == [0, 0, 1]
