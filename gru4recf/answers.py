@@ -22,13 +22,16 @@ from gru4recf.wording import percent
 CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
 EQUAL_SIZE = ("id_only_matched", "id_only_wide", REFERENCE)  # the first that was run stands for "equal size"
+TWIN = "parallel_item_twice"  # `parallel_concat` in all but what it reads
+OVER_ID_ONLY, OVER_TWIN = "ID-only of equal size", "two networks without features"
 EQUAL_CAPACITY = {"equal hidden units": ["id_only_wide"], "equal parameters": ["id_only_matched"]}
 SHOWN = "MRR@20"
 
 
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
-    """Return one row per data set: the verdict on each claim; `parallel_concat` against its strongest rival; the best
-    fusion against ID-only of equal size and against the best simple baseline, both chosen on validation.
+    """Return one row per data set: the verdict on each claim; `parallel_concat` against its strongest rival and against
+    itself reading the item twice; the best fusion against ID-only of equal size and against the best simple baseline,
+    both chosen on validation.
     """
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
     for place, (name, claim) in enumerate(verdict["overall"].items()):
@@ -45,6 +48,8 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
     rivals = [fusion for fusion in fusions if fusion != CANDIDATE]
     if CANDIDATE in fusions and rivals:
         row[f"{CANDIDATE}, strongest rival"] = _strongest(frame, rivals)
+    if CANDIDATE in fusions and TWIN in data.ranks:
+        row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(frame, CANDIDATE, TWIN)
     if fusions:
         row["best fusion"] = best_of(tuple(fusions), data)
     if fusions and equal:
@@ -56,22 +61,33 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
 
 
 def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
-    """Return what the best fusion gains over ID-only of equal size on each data set, by training events per item.
+    """Return what features bring on each data set, by training events per item.
 
-    Columns: dataset, family, events_per_item, better, worse, metric, relative, low, high (95%, not corrected).
+    Twice: the best fusion over ID-only of equal size, which has the gain of a second network in it, and
+    `parallel_concat` over itself reading the item twice, which has not.
+
+    Columns: dataset, family, events_per_item, over, better, worse, metric, relative, low, high (95%, not corrected).
     """
     rows = []
     for label in evidence.real:
         data = dataset_ranks(evidence, label)
-        fusions, equal = _present(FUSIONS, data), _present(EQUAL_SIZE, data)
-        if not fusions or not equal:
-            continue
-        best = best_of(tuple(fusions), data)
         facts = {"dataset": label, "family": family(evidence, label)}
         facts["events_per_item"] = events_per_item(evidence, label)
-        for metric in metrics:
-            rows += [{**facts, **row} for row in gains(evidence.ranks[label], [best], equal[0], metric)]
+        for over, (better, worse) in _pairs(data).items():
+            for metric in metrics:
+                rows += [
+                    {**facts, "over": over, **row} for row in gains(evidence.ranks[label], [better], worse, metric)
+                ]
     return pd.DataFrame(rows)
+
+
+def _pairs(data: DatasetRanks) -> dict[str, tuple[str, str]]:
+    """Return what is compared to see what features bring, as far as it was run."""
+    fusions, equal = _present(FUSIONS, data), _present(EQUAL_SIZE, data)
+    pairs = {OVER_ID_ONLY: (best_of(tuple(fusions), data), equal[0])} if fusions and equal else {}
+    if {CANDIDATE, TWIN} <= set(data.ranks):
+        pairs[OVER_TWIN] = (CANDIDATE, TWIN)
+    return pairs
 
 
 def choices(evidence: Evidence) -> pd.DataFrame:

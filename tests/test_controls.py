@@ -104,6 +104,14 @@ def test_the_worth_of_features_is_that_of_the_best_fusion_over_its_equal():
     assert worth["events_per_item"].tolist() == [20.0, 20.0]
 
 
+def test_the_worth_of_features_leaves_out_what_a_second_network_brings():
+    worth = answers.worth_of_features(made_up(shift=8, variants=[*VARIANTS, "parallel_item_twice"]))
+    twin = worth[worth["over"] == "two networks without features"]
+    assert set(twin["better"]) == {"parallel_concat"}
+    assert set(twin["worse"]) == {"parallel_item_twice"}
+    assert len(twin) == len(worth) / 2
+
+
 def test_settings_that_variants_do_not_share_are_shown_per_variant():
     evidence = made_up()
     assert reading.settings_table(evidence).loc["learning_rate", "shop"] == "tuned"

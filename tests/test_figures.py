@@ -79,11 +79,11 @@ def gains(relative, better="concat_input", worse="id_only", dataset="shop", metr
     return frame.assign(n_events=1200, better=better, worse=worse, dataset=dataset, metric=metric, **ends)
 
 
-def worth(relative, family="shop"):
+def worth(relative, family="shop", over="ID-only of equal size"):
     relative, sizes = np.array(relative), 10.0 ** np.arange(len(relative))
     frame = pd.DataFrame({"dataset": [f"{family}{size:.0f}" for size in sizes], "events_per_item": sizes})
     ends = {"relative": relative, "low": relative - 0.1, "high": relative + 0.1}
-    return frame.assign(family=family, metric="MRR@20", better="concat_input", worse="id_only", **ends)
+    return frame.assign(family=family, over=over, metric="MRR@20", better="concat_input", worse="id_only", **ends)
 
 
 def choices(rows):
@@ -595,6 +595,18 @@ def test_the_worth_of_features_is_drawn_over_training_events_per_item_one_line_p
     assert len({colour for *_, colour in bars}) == 2
     assert axes.get_xscale() == "log"
     assert legend(figure) == ["shop", "books"]
+
+
+def test_the_worth_of_features_has_a_row_of_panels_for_each_rival_and_a_line_keeps_its_colour():
+    other = worth([0.1], family="books", over="two networks without features")
+    figure = figures.worth_of_features(pd.concat([worth([0.2]), worth([0.3], family="books"), other]))
+    above, below = figure.axes
+    assert [axes.get_ylabel() for axes in (above, below)] == [
+        "gain over ID-only of equal size",
+        "gain over two networks without features",
+    ]
+    assert error_bars(above)[1][-1] == error_bars(below)[0][-1]
+    assert [dot for dot, *_ in error_bars(below)] == [(1.0, 10.0)]
 
 
 def test_a_figure_without_rows_is_said_to_be_missing_and_leaves_no_old_file(tmp_path, capsys):

@@ -21,25 +21,30 @@ ENDS = ["relative", "low", "high"]
 
 
 @captioned(
-    "Gain of the best fusion (chosen on validation) over ID-only of equal size, by the number of training events per "
-    "item (log scale), all data sets on one axis; lines join training sets of different size that are tested on the "
-    "same sessions. Bars: 95% interval of a bootstrap over sessions and seeds, not corrected, cut at the panel's edge "
-    "where it is far wider than the gains. Shaded: ±2%."
+    "What features bring, by the number of training events per item (log scale), all data sets on one axis; lines join "
+    "training sets of different size that are tested on the same sessions. Above: gain of the best fusion (chosen on "
+    "validation) over ID-only of equal size. Below: gain of parallel_concat over the same two networks when both read "
+    "the item, so that a second network brings nothing here and features alone are left. Bars: 95% interval of a "
+    "bootstrap over sessions and seeds, not corrected, cut at the panel's edge where it is far wider than the gains. "
+    "Shaded: ±2%."
 )
 def worth_of_features(worth: pd.DataFrame) -> Picture:
-    """Draw relative gains by training events per item, one panel per metric.
+    """Draw relative gains by training events per item, one panel per metric and per what is gained over.
 
     Args:
-        worth: `dataset`, `family` (data sets that differ in their training part only), `events_per_item`, `metric`, and
-            `relative`, `low`, `high` as fractions.
+        worth: `dataset`, `family` (data sets that differ in their training part only), `events_per_item`, `over`,
+            `metric`, and `relative`, `low`, `high` as fractions.
     """
-    metrics, families = worth["metric"].unique(), list(worth["family"].unique())
-    figure, axes = panels(1, len(metrics), 3.4)
-    for metric, panel in zip(metrics, axes[0], strict=True):
-        _draw(panel, worth[(worth["metric"] == metric) & np.isfinite(worth[ENDS]).all(axis=1)], families)
-        panel.set_title(metric)
+    metrics, rivals, families = (list(worth[name].unique()) for name in ("metric", "over", "family"))
+    finite = worth[np.isfinite(worth[ENDS]).all(axis=1)]
+    figure, axes = panels(len(rivals), len(metrics), 3.2 * len(rivals))
+    for over, row in zip(rivals, axes, strict=True):
+        for metric, panel in zip(metrics, row, strict=True):
+            _draw(panel, finite[(finite["metric"] == metric) & (finite["over"] == over)], families)
+            panel.set_title(metric)
+        row[0].set_ylabel(f"gain over {over}")
+    for panel in axes[-1]:
         panel.set_xlabel("training events per item")
-    axes[0][0].set_ylabel("gain over ID-only of equal size")
     legend_below(figure, [Line2D([], [], label=family, **_look(i)) for i, family in enumerate(families)])
     return figure
 
