@@ -1,7 +1,7 @@
 # make study   run the default study and write reports/default/report.html
 # make test    run the tests
 # make lab     open the notebooks in JupyterLab
-# make readme  put the verdict of reports/default into README.md
+# make readme  put the verdicts of reports/default and reports/full into README.md
 # make bench   measure speed, also beside RecBole, baselines, the decision rule's errors and the time of the commands in a
 #              fresh clone (a day); GRU4REC=DIR, your clone of official GRU4Rec's PyTorch port, measures beside it too
 # make bench-quick   print the key speed ratios beside the committed ones (minutes)
@@ -38,7 +38,7 @@ lab: setup
 	$(BIN)/jupyter lab notebooks
 
 readme: setup
-	$(BIN)/python -m gru4recf.reading README.md reports/default/verdict.json
+	$(BIN)/python -m gru4recf.reading README.md reports/default/verdict.json reports/full/verdict.json
 
 bench: setup recbole-env
 	$(BIN)/python benchmarks/training.py eshop onlineretail

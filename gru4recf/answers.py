@@ -38,13 +38,13 @@ def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
         words = {label: found["verdict"] for label, found in claim["datasets"].items()}
         found = [words.get(label, "not decided") for label in table.index]
         table.insert(place, f"{name.replace('_', ' ')}?", found)
-    return table.rename_axis(columns="data set")
+    return table.rename_axis("data set")
 
 
 def _row(evidence: Evidence, label: str) -> dict[str, str]:
     data, frame = dataset_ranks(evidence, label), evidence.ranks[label]
     fusions, baselines, equal = (_present(names, data) for names in (FUSIONS, BASELINES, EQUAL_SIZE))
-    row = {}
+    row = {"training events per item": f"{events_per_item(evidence, label):.0f}"}
     rivals = [fusion for fusion in fusions if fusion != CANDIDATE]
     if CANDIDATE in fusions and rivals:
         row[f"{CANDIDATE}, strongest rival"] = _strongest(frame, rivals)

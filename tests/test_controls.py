@@ -83,6 +83,11 @@ def test_the_first_screen_answers_both_questions():
     assert row["best fusion, ID-only of equal size"].endswith("(id_only_matched)")
     assert row["best fusion, best simple baseline"].endswith("(popularity)")
     assert row.index[0] == "best?"
+    verdict["answers"] = answers.answer_table(evidence, verdict).reset_index().to_dict("records")
+    assert reading.answers_table(verdict).loc["shop"].tolist() == row.tolist()
+    text = reading.answers_text(verdict)
+    assert "* **Best?** " in text
+    assert text.splitlines()[-1] == f"| shop | {' | '.join(row.iloc[2:])} |"
 
 
 def test_a_failed_control_is_printed_beside_the_verdict():

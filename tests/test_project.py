@@ -79,7 +79,8 @@ def test_the_readmes_verdict_is_the_reports(published):
     from gru4recf.reading import with_verdict
 
     readme = (ROOT / "README.md").read_text()
-    assert with_verdict(readme, read_json(published / "verdict.json")) == readme
+    folders = (published, published.parent / "full")
+    assert with_verdict(readme, *(read_json(folder / "verdict.json") for folder in folders)) == readme
 
 
 def test_the_committed_report_is_whole(published):
