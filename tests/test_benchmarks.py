@@ -75,3 +75,24 @@ def test_the_best_of_all_tries_counts(load):
         "prepare_cpu_seconds": 1.5,
         "peak_megabytes": 700,
     }
+
+
+def test_tuned_neighbours_start_from_the_published_settings_and_are_chosen_on_validation(load):
+    from gru4recf.data.registry import open_dataset
+    from gru4recf.data.split import split
+    from gru4recf.evaluation import rank_targets
+    from gru4recf.metrics import summarise
+    from gru4recf.models.baselines import build_baseline
+    from gru4recf.settings import Settings
+
+    tuning, parts = load("tuned_baselines"), split(open_dataset("synthetic"), min_support=1)
+    for name in tuning.SPACES:
+        trials = tuning.draws(name)
+        assert trials == tuning.draws(name)
+        assert (trials[0], len(trials)) == ({}, 20)
+        found = tuning.tuned(name, parts, Settings())
+        published = build_baseline(name, parts.train, parts.n_items, [])
+        own = summarise(rank_targets(published, parts.validation, max_length=50).ranks)["MRR@20"]
+        assert found["validation_published"] == own
+        assert found["validation"] >= own
+        assert found["settings"] in trials
