@@ -49,6 +49,7 @@ bench: setup recbole-env
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/input.py
 	$(BIN)/python benchmarks/baselines.py
+	$(BIN)/python benchmarks/tuned_baselines.py
 	$(BIN)/python benchmarks/bootstrap.py
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/simulated_studies.py

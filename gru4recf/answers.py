@@ -12,6 +12,7 @@ import pandas as pd
 from gru4recf import tuned
 from gru4recf.claims import DatasetRanks, best_of
 from gru4recf.comparison import REFERENCE, dataset_ranks, events_per_item, family, gains
+from gru4recf.controls import TWIN
 from gru4recf.evidence import Evidence, datasets_of
 from gru4recf.metrics import PRIMARY
 from gru4recf.models import BASELINES
@@ -22,7 +23,6 @@ from gru4recf.wording import percent
 CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
 EQUAL_SIZE = ("id_only_matched", "id_only_wide", REFERENCE)  # the first that was run stands for "equal size"
-TWIN = "parallel_item_twice"  # `parallel_concat` in all but what it reads
 OVER_ID_ONLY, OVER_TWIN = "ID-only of equal size", "two networks without features"
 EQUAL_CAPACITY = {"equal hidden units": ["id_only_wide"], "equal parameters": ["id_only_matched"]}
 SHOWN = "MRR@20"

@@ -20,6 +20,7 @@ ALPHA = 0.05
 CUTOFF = 20
 FUSION = "parallel_concat"
 EQUAL_SIZE = "id_only_matched"
+TWIN = "parallel_item_twice"
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,15 @@ def _popularity(evidence: Evidence, label: str) -> Check | None:
 
 
 def _permuted(evidence: Evidence, label: str) -> Check | None:
-    if not _has(evidence, label, "parallel_permuted", EQUAL_SIZE):
+    rivals = [rival for rival in (EQUAL_SIZE, TWIN) if _has(evidence, label, "parallel_permuted", rival)]
+    if not rivals:
         return None
-    rows = _primary(evidence, label, "parallel_permuted", EQUAL_SIZE)
-    should = f"no gain over {EQUAL_SIZE}"
-    return Check(label, "features of other items", should, _told(rows), not any(row["low"] > 0 for row in rows))
+    rows = {rival: _primary(evidence, label, "parallel_permuted", rival) for rival in rivals}
+    above = [{row["metric"] for row in rows[rival] if row["low"] > 0} for rival in rivals]
+    # a second network may pay without any features: what counts is a gain over one network and over two
+    should = f"no gain over {' and '.join(rivals)}" + (" in the same metric" if len(rivals) > 1 else "")
+    showed = "; ".join(f"over {rival}: {_told(rows[rival])}" for rival in rivals)
+    return Check(label, "features of other items", should, showed, not set.intersection(*above))
 
 
 def _width(evidence: Evidence, label: str) -> Check | None:
@@ -94,9 +99,9 @@ def _width(evidence: Evidence, label: str) -> Check | None:
 
 
 def _item_twice(evidence: Evidence, label: str) -> Check | None:
-    if not _has(evidence, label, "parallel_item_twice", EQUAL_SIZE):
+    if not _has(evidence, label, TWIN, EQUAL_SIZE):
         return None
-    told = _told(_primary(evidence, label, "parallel_item_twice", EQUAL_SIZE))
+    told = _told(_primary(evidence, label, TWIN, EQUAL_SIZE))
     return Check(label, "the item twice", f"what two networks without features bring over {EQUAL_SIZE}", told, None)
 
 

@@ -27,6 +27,15 @@ def test_permuted_features_must_not_gain(gain, passed):
     assert "id_only_matched" in found["features of other items"].should
 
 
+@pytest.mark.parametrize(("twin", "passed"), [(-8, True), (0, False)])
+def test_permuted_features_may_gain_what_a_second_network_gains_without_any(twin, passed):
+    harder = {"parallel_permuted": -8, "parallel_item_twice": twin}
+    found = checks_of(made_up(variants=[*VARIANTS, "parallel_item_twice"], harder_by=harder))["features of other items"]
+    assert found.passed == passed
+    assert found.should == "no gain over id_only_matched and parallel_item_twice in the same metric"
+    assert "over parallel_item_twice: Recall@20" in found.showed
+
+
 @pytest.mark.parametrize(("kind", "gain", "passed"), [("positive", 8, True), ("positive", 0, False)])
 def test_telling_features_must_gain(kind, gain, passed):
     (check,) = controls.control_panel(as_control(made_up(shift=gain), kind))
