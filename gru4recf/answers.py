@@ -44,12 +44,12 @@ def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
 def _row(evidence: Evidence, label: str) -> dict[str, str]:
     data, frame = dataset_ranks(evidence, label), evidence.ranks[label]
     fusions, baselines, equal = (_present(names, data) for names in (FUSIONS, BASELINES, EQUAL_SIZE))
-    row = {"training events per item": f"{events_per_item(evidence, label):.0f}"}
+    row = {"events per item": f"{events_per_item(evidence, label):.0f}"}
     rivals = [fusion for fusion in fusions if fusion != CANDIDATE]
     if CANDIDATE in fusions and rivals:
         row[f"{CANDIDATE}, strongest rival"] = _strongest(frame, rivals)
     if CANDIDATE in fusions and TWIN in data.ranks:
-        row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(frame, CANDIDATE, TWIN)
+        row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(frame, CANDIDATE, TWIN).removesuffix(f" ({TWIN})")
     if fusions:
         row["best fusion"] = best_of(tuple(fusions), data)
     if fusions and equal:

@@ -67,7 +67,7 @@ def _word(found: dict[str, Any]) -> str:
 
 def answers_table(verdict: dict[str, Any]) -> pd.DataFrame:
     """Return the first screen's table, one row per data set; see `answers.answer_table`."""
-    return pd.DataFrame(verdict["answers"]).set_index("data set").fillna("")
+    return pd.DataFrame(verdict["answers"]).set_index("data set").rename_axis(index=None, columns="data set")
 
 
 def answers_text(verdict: dict[str, Any]) -> str:
@@ -76,7 +76,7 @@ def answers_text(verdict: dict[str, Any]) -> str:
         f"* **{name.replace('_', ' ').capitalize()}?** {_count(claim['counts'])}"
         for name, claim in verdict["overall"].items()
     ]
-    table = answers_table(verdict).reset_index()
+    table = answers_table(verdict).reset_index(names="data set")
     table = table.drop(columns=[column for column in table if column.endswith("?")])
     rows = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
     return "\n".join([*counts, "", *(f"| {' | '.join(row)} |" for row in rows)])
