@@ -126,6 +126,18 @@ def test_the_worth_of_features_leaves_out_what_a_second_network_brings():
     assert len(twin) == len(worth) / 2
 
 
+def test_the_report_says_which_seeds_are_not_made_yet():
+    evidence = made_up()
+    verdict = comparison.decide(evidence)
+    made = evidence.results.loc[evidence.results["variant"] == "id_only", "seed"].nunique()
+    asked = {**evidence.study, "seeds": made + 5}
+    told = reading.limits(dataclasses.replace(evidence, study=asked), verdict)
+    assert f"Not all of the {made + 5} seeds are made: shop {made}." in told
+    assert "seeds are made" not in reading.limits(
+        dataclasses.replace(evidence, study={**asked, "seeds": made}), verdict
+    )
+
+
 def test_settings_that_variants_do_not_share_are_shown_per_variant():
     evidence = made_up()
     assert reading.settings_table(evidence).loc["learning_rate", "shop"] == "tuned"
