@@ -22,16 +22,16 @@ from gru4recf.wording import percent
 
 CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
-EQUAL_SIZE = ("id_only_matched", "id_only_wide", REFERENCE)  # the first that was run stands for "equal size"
-OVER_ID_ONLY, OVER_TWIN = "ID-only of equal size", "two networks without features"
+FEATURELESS = (REFERENCE, "id_only_wide", "id_only_matched", TWIN)
+OVER_BEST, OVER_TWIN = "the best network without features", "its twin without features"
 EQUAL_CAPACITY = {"equal hidden units": ["id_only_wide"], "equal parameters": ["id_only_matched"]}
 SHOWN = "MRR@20"
 
 
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
     """Return one row per data set: the verdict on each claim; `parallel_concat` against its strongest rival and against
-    itself reading the item twice; the best fusion against ID-only of equal size and against the best simple baseline,
-    both chosen on validation.
+    its twin that reads the item twice; the best fusion against the best network without features and against the best
+    simple baseline, all three chosen on validation.
     """
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
     for place, (name, claim) in enumerate(verdict["overall"].items()):
@@ -43,7 +43,7 @@ def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
 
 def _row(evidence: Evidence, label: str) -> dict[str, str]:
     data, frame = dataset_ranks(evidence, label), evidence.ranks[label]
-    fusions, baselines, equal = (_present(names, data) for names in (FUSIONS, BASELINES, EQUAL_SIZE))
+    fusions, baselines, others = (_present(names, data) for names in (FUSIONS, BASELINES, FEATURELESS))
     row = {"events per item": f"{events_per_item(evidence, label):.0f}"}
     rivals = [fusion for fusion in fusions if fusion != CANDIDATE]
     if CANDIDATE in fusions and rivals:
@@ -52,8 +52,8 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
         row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(frame, CANDIDATE, TWIN).removesuffix(f" ({TWIN})")
     if fusions:
         row["best fusion"] = best_of(tuple(fusions), data)
-    if fusions and equal:
-        row["best fusion, ID-only of equal size"] = _against(frame, row["best fusion"], equal[0])
+    if fusions and others:
+        row["best fusion, best without features"] = _against(frame, row["best fusion"], best_of(tuple(others), data))
     if fusions and baselines:
         best = best_of(tuple(baselines), data)
         row["best fusion, best simple baseline"] = _against(frame, row["best fusion"], best)
@@ -63,8 +63,9 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
 def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
     """Return what features bring on each data set, by training events per item.
 
-    Twice: the best fusion over ID-only of equal size, which has the gain of a second network in it, and
-    `parallel_concat` over itself reading the item twice, which has not.
+    Twice: the best fusion over the best network without features (ID-only, as it is, wider, with equal parameters, or
+    two networks that read the item), both chosen on validation; and `parallel_concat` over its twin that reads the item
+    twice, alike in all but what it reads.
 
     Columns: dataset, family, events_per_item, over, better, worse, metric, relative, low, high (95%, not corrected).
     """
@@ -83,8 +84,8 @@ def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> p
 
 def _pairs(data: DatasetRanks) -> dict[str, tuple[str, str]]:
     """Return what is compared to see what features bring, as far as it was run."""
-    fusions, equal = _present(FUSIONS, data), _present(EQUAL_SIZE, data)
-    pairs = {OVER_ID_ONLY: (best_of(tuple(fusions), data), equal[0])} if fusions and equal else {}
+    fusions, others = (tuple(_present(names, data)) for names in (FUSIONS, FEATURELESS))
+    pairs = {OVER_BEST: (best_of(fusions, data), best_of(others, data))} if fusions and others else {}
     if {CANDIDATE, TWIN} <= set(data.ranks):
         pairs[OVER_TWIN] = (CANDIDATE, TWIN)
     return pairs

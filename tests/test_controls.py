@@ -89,7 +89,7 @@ def test_the_first_screen_answers_both_questions():
     row = answers.answer_table(evidence, verdict).loc["shop"]
     assert row["best?"] == "supported"
     assert row["parallel_concat, strongest rival"].startswith("+")
-    assert row["best fusion, ID-only of equal size"].endswith("(id_only_matched)")
+    assert row["best fusion, best without features"].endswith(("(id_only_matched)", "(id_only)"))
     assert row["best fusion, best simple baseline"].endswith("(popularity)")
     assert row.index[0] == "best?"
     verdict["answers"] = answers.answer_table(evidence, verdict).reset_index().to_dict("records")
@@ -111,16 +111,20 @@ def test_a_failed_control_is_printed_beside_the_verdict():
     assert "No control was run" in reading.failed_controls({"controls": []})
 
 
-def test_the_worth_of_features_is_that_of_the_best_fusion_over_its_equal():
-    worth = answers.worth_of_features(made_up(shift=8, variants=VARIANTS))
-    assert set(worth["worse"]) == {"id_only_matched"}
+@pytest.mark.parametrize("best", ["id_only", "id_only_matched"])
+def test_the_worth_of_features_is_that_of_the_best_fusion_over_the_best_network_without_on_validation(best):
+    evidence = made_up(shift=8, variants=VARIANTS)
+    evidence.results["validation"] += evidence.results["variant"] == best
+    worth = answers.worth_of_features(evidence)
+    assert set(worth["worse"]) == {best}
+    assert set(worth["better"]) <= {"concat_input", "parallel_concat"}
     assert worth["metric"].tolist() == ["Recall@20", "MRR@20"]
     assert worth["events_per_item"].tolist() == [20.0, 20.0]
 
 
 def test_the_worth_of_features_leaves_out_what_a_second_network_brings():
     worth = answers.worth_of_features(made_up(shift=8, variants=[*VARIANTS, "parallel_item_twice"]))
-    twin = worth[worth["over"] == "two networks without features"]
+    twin = worth[worth["over"] == "its twin without features"]
     assert set(twin["better"]) == {"parallel_concat"}
     assert set(twin["worse"]) == {"parallel_item_twice"}
     assert len(twin) == len(worth) / 2

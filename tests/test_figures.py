@@ -79,7 +79,7 @@ def gains(relative, better="concat_input", worse="id_only", dataset="shop", metr
     return frame.assign(n_events=1200, better=better, worse=worse, dataset=dataset, metric=metric, **ends)
 
 
-def worth(relative, family="shop", over="ID-only of equal size"):
+def worth(relative, family="shop", over="the best network without features"):
     relative, sizes = np.array(relative), 10.0 ** np.arange(len(relative))
     frame = pd.DataFrame({"dataset": [f"{family}{size:.0f}" for size in sizes], "events_per_item": sizes})
     ends = {"relative": relative, "low": relative - 0.1, "high": relative + 0.1}
@@ -598,12 +598,12 @@ def test_the_worth_of_features_is_drawn_over_training_events_per_item_one_line_p
 
 
 def test_the_worth_of_features_has_a_row_of_panels_for_each_rival_and_a_line_keeps_its_colour():
-    other = worth([0.1], family="books", over="two networks without features")
+    other = worth([0.1], family="books", over="its twin without features")
     figure = figures.worth_of_features(pd.concat([worth([0.2]), worth([0.3], family="books"), other]))
     above, below = figure.axes
     assert [axes.get_ylabel() for axes in (above, below)] == [
-        "gain over ID-only of equal size",
-        "gain over two networks without features",
+        "gain over the best network without features",
+        "gain over its twin without features",
     ]
     assert error_bars(above)[1][-1] == error_bars(below)[0][-1]
     assert [dot for dot, *_ in error_bars(below)] == [(1.0, 10.0)]

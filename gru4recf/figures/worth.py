@@ -22,11 +22,11 @@ ENDS = ["relative", "low", "high"]
 
 @captioned(
     "What features bring, by the number of training events per item (log scale), all data sets on one axis; lines join "
-    "training sets of different size that are tested on the same sessions. Above: gain of the best fusion (chosen on "
-    "validation) over ID-only of equal size. Below: gain of parallel_concat over the same two networks when both read "
-    "the item, so that a second network brings nothing here and features alone are left. Bars: 95% interval of a "
-    "bootstrap over sessions and seeds, not corrected, cut at the panel's edge where it is far wider than the gains. "
-    "Shaded: ±2%."
+    "training sets of different size that are tested on the same sessions. Above: gain of the best fusion over the "
+    "best network without features (ID-only as it is, wider, with equal parameters, or two networks that read the "
+    "item), both chosen on validation. Below: gain of parallel_concat over its twin whose networks both read the item. "
+    "Bars: 95% interval of a bootstrap over sessions and seeds, not corrected, cut at the panel's edge where it is far "
+    "wider than the gains. Shaded: ±2%."
 )
 def worth_of_features(worth: pd.DataFrame) -> Picture:
     """Draw relative gains by training events per item, one panel per metric and per what is gained over.
