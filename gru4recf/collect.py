@@ -21,7 +21,7 @@ from gru4recf.results import RESULT_FILE, is_finished, load_run
 EVENT_COLUMNS = ["session", "position", "target", "support", "session_length"]
 RUN_COLUMNS = ["dataset", "variant", "strategy", "seed"]
 TIMINGS = ["seconds", "train_cpu_seconds"]
-N_RANKS = 100  # what lies beyond is a miss at every cutoff of a study, and would be most of the published bytes
+N_RANKS = 50  # what lies beyond is a miss at every cutoff of a study, and would be most of the published bytes
 
 
 def collect(plan: Plan, folder: Path) -> None:

@@ -3,7 +3,7 @@
     ranks/DATASET.parquet   one row per test event: session, position, target, support, session_length, and one column
                             of ranks per run, named VARIANT/STRATEGY/SEED; where some items have the target's score, how
                             many, in a column VARIANT/STRATEGY/SEED/ties. A network's ranks are infinite where the
-                            target is beyond the first 100, even if it came before all items with its score
+                            target is beyond the first 50, even if it came before all items with its score
     results.parquet         one row per run and metric; `run` is the run's name, `ranks_sha256` the digest of its ranks
     history.parquet         one row per run and epoch
     datasets.json           per data set: counts, digests, settings; and the data sets that could not be had

@@ -36,13 +36,13 @@ def test_runs_stand_side_by_side_in_order_of_the_seed(gather):
         rank_matrix(found, "id_only_wide")
 
 
-def test_what_lies_beyond_the_first_hundred_is_a_miss(gather):
-    ranks, ties = [100, 100.5, 110], [0, 0, 20]
+def test_what_lies_beyond_the_first_fifty_is_a_miss(gather):
+    ranks, ties = [50, 50.5, 60], [0, 0, 20]
     found = gather(("id_only", 0, ranks, ties, {}), ("popularity", 0, ranks, ties, {}))
-    assert rank_matrix(found, "id_only").tolist() == [[100, np.inf, 110]]
+    assert rank_matrix(found, "id_only").tolist() == [[50, np.inf, 60]]
     assert tie_matrix(found, "id_only").tolist() == [[0, 0, 20]]
     assert rank_matrix(found, "popularity").tolist() == [ranks]
-    again = gather(("id_only", 0, [100, np.inf, 110], ties, {}))
+    again = gather(("id_only", 0, [50, np.inf, 60], ties, {}))
     assert again["id_only/simultaneous/0"].equals(found["id_only/simultaneous/0"])
 
 
