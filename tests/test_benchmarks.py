@@ -62,6 +62,23 @@ def test_seconds_count_until_the_goal_is_first_reached_and_are_infinite_otherwis
     assert until.seconds_until(curve, 0.31) == float("inf")
 
 
+def test_a_goal_that_the_median_seed_never_reaches_has_no_ratio_and_rounding_is_no_worse_metric(load):
+    until = load("recbole_until_best")
+
+    def curve(ndcg, seconds, rounded=0.0):
+        row = {"cpu_seconds": seconds, "validation MRR@10": 0.1, "Recall@10": 0.2 - rounded, "MRR@10": 0.1}
+        return [{**row, "NDCG@10": ndcg}]
+
+    recbole = [curve(0.3, 100.0), curve(0.5, 200.0)]
+    found = until.compare(recbole, [curve(0.4, 5.0, 1e-9), curve(0.6, 7.0)])
+    assert found["goal"] == {"NDCG@10": pytest.approx(0.4)}
+    assert found["ratio"] == 25.0
+    assert found["not_worse"] == {"Recall@10": True, "MRR@10": True, "NDCG@10": True}
+    found = until.compare(recbole, [curve(0.3, 5.0, 0.1), curve(0.6, 7.0)])
+    assert (found["ratio"], found["cpu_seconds"]["ours"]) == (None, [None, 7.0])
+    assert not found["not_worse"]["Recall@10"]
+
+
 def test_the_best_of_all_tries_counts(load):
     first = {"prepare_cpu_seconds": 2.0, "peak_megabytes": 700, "ranked_rows_per_cpu_second": [3, 5]}
     second = {"prepare_cpu_seconds": 1.5, "peak_megabytes": 800, "ranked_rows_per_cpu_second": [4, 4]}
