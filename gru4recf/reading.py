@@ -107,6 +107,12 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
         notes.append(f"Not all of the {evidence.study['seeds']} seeds are made: {told}.")
     if cut := sorted(set(_at_limit(evidence)["variant"])):
         notes.append(f"Runs of {', '.join(cut)} ended at their epoch limit and might have improved further.")
+    if early := _stopped_early(evidence):
+        told = ", ".join(f"{n} of {variant} on {label}" for (label, variant), n in early.items())
+        notes.append(
+            f"Some seeds stopped well before the epoch that was best for another seed: {told}. "
+            "More `patience` may help."
+        )
     notes += [f"{label} is not decided: {reason}." for label, reason in verdict["undecided"].items()]
     for label, reason in evidence.datasets["unavailable"].items():
         notes.append(f"The data set {label} could not be had here: {reason}")
@@ -119,6 +125,16 @@ def _unfinished(evidence: Evidence) -> dict[str, int]:
     networks = evidence.results[~evidence.results["variant"].isin(BASELINES)]
     made = networks.groupby(["dataset", "variant"])["seed"].nunique().groupby("dataset", sort=False).min()
     return {label: int(made[label]) for label in evidence.ranks if made.get(label, np.inf) < evidence.study["seeds"]}
+
+
+def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:
+    """Return (data set, variant) -> seeds that ended on an early plateau of validation: before two thirds of the epochs
+    that were best for another seed.
+    """
+    runs = evidence.results.drop_duplicates(["dataset", "variant", "seed"])
+    best = runs.groupby(["dataset", "variant"])["best_epoch"].transform("max")
+    early = runs[(runs["epochs"] < best * 2 / 3) & (runs["epochs"] > 0)]
+    return early.groupby(["dataset", "variant"], sort=False).size().to_dict()
 
 
 def _at_limit(evidence: Evidence) -> pd.DataFrame:

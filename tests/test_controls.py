@@ -142,6 +142,16 @@ def test_the_report_says_which_seeds_are_not_made_yet():
     )
 
 
+def test_the_report_names_seeds_that_ended_on_an_early_plateau():
+    evidence = made_up()
+    verdict = comparison.decide(evidence)
+    assert "stopped well before" not in reading.limits(evidence, verdict)
+    own = (evidence.results["variant"] == "id_only") & (evidence.results["seed"] == 0)
+    evidence.results.loc[evidence.results["variant"] == "id_only", ["best_epoch", "epochs"]] = [20, 25]
+    evidence.results.loc[own, ["best_epoch", "epochs"]] = [2, 7]
+    assert "best for another seed: 1 of id_only on shop." in reading.limits(evidence, verdict)
+
+
 def test_settings_that_variants_do_not_share_are_shown_per_variant():
     evidence = made_up()
     assert reading.settings_table(evidence).loc["learning_rate", "shop"] == "tuned"
