@@ -55,7 +55,8 @@ bench: setup recbole-env
 	$(BIN)/python benchmarks/simulated_studies.py
 	$(BIN)/python benchmarks/reference_point.py
 	$(BIN)/python benchmarks/recbole_speed.py
-	$(BIN)/python benchmarks/recbole_speed.py --until-best --seeds 5
+	$(BIN)/python benchmarks/recbole_speed.py --until-best ml-100k
+	$(BIN)/python benchmarks/recbole_speed.py --until-best eshop-10pct
 	$(if $(GRU4REC),$(BIN)/python benchmarks/gru4rec_speed.py --gru4rec $(GRU4REC))
 	$(BIN)/python benchmarks/speed_report.py
 	$(BIN)/python benchmarks/study.py

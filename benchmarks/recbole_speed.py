@@ -2,7 +2,7 @@
 
     make recbole-env                                               once: RecBole in .venv-recbole
     python benchmarks/recbole_speed.py [DATASET ...]               default: eshop ml-100k ml-1m-sized; about 30 minutes
-    python benchmarks/recbole_speed.py --until-best --seeds 5      see recbole_until_best.py: hours, resumes
+    python benchmarks/recbole_speed.py --until-best eshop-10pct    see recbole_until_best.py: hours, resumes
 
 Both sides read the same atomic files (sequences.py), leave out each sequence's last events for validation and test as
 RecBole does, and have the same sizes, dropout, optimiser and number of targets per step. A process of its own measures
@@ -210,7 +210,7 @@ def add(measured: dict[str, Any], rows: Sequence[dict[str, Any]] = ()) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datasets", nargs="*", default=list(WORK), metavar="DATASET")
-    parser.add_argument("--until-best", action="store_true", help="train both sides until RecBole's best is reached")
+    parser.add_argument("--until-best", metavar="DATASET", help="train both sides until RecBole's best is reached")
     parser.add_argument("--seeds", type=int, default=5, help="seeds per side with --until-best")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -222,9 +222,12 @@ def main() -> None:
         raise SystemExit("RecBole is not installed; run `make recbole-env` first.")
     torch.set_num_threads(1)
     if options.until_best:
-        from recbole_until_best import until_best
+        from recbole_until_best import RULE, until_best
 
-        add({"until_best": until_best(options.seeds)})
+        path = REPORTS / "recbole_speed.json"
+        earlier = read_json(path)["until_best"]["data"] if path.exists() else {}
+        found = {options.until_best: until_best(options.until_best, options.seeds)}
+        add({"until_best": {"rule": RULE, "data": {**earlier, **found}}})
         return
     for dataset in options.datasets:
         rows = [compare(dataset, *work) for work in WORK[dataset]]

@@ -3,6 +3,7 @@
 `ml-1m-sized` is generated: no MovieLens data, but exactly as many sequences, events and items, and one list feature.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,20 @@ def ml_1m_sized(
     return Dataset("ml-1m-sized", events, table, {"genre": "token_seq"}, "users", "generated")
 
 
-def write_sequences(name: str, folder: Path) -> Dataset:
-    """Write a data set's atomic files, named like the folder, and return it.
+def newest(data: Dataset, share: float) -> Dataset:
+    """Return the data set with the share of its sessions that began last."""
+    began = data.events.groupby("session", sort=False)["time"].min().sort_values(kind="stable")
+    kept = began.index[-round(share * len(began)) :]
+    return replace(data, events=data.events[data.events["session"].isin(kept)])
+
+
+def write_sequences(name: str, folder: Path, share: float = 1) -> Dataset:
+    """Write the atomic files of a data set, or of its newest sessions, named like the folder, and return it.
 
     Times are places in the sequence, so that RecBole, which keeps times in float32, reads the same order.
     """
     data = ml_1m_sized(np.random.default_rng(0), **ML_1M) if name == "ml-1m-sized" else open_dataset(name)
+    data = newest(data, share)
     folder.mkdir(parents=True, exist_ok=True)
     place = data.events.groupby("session", sort=False).cumcount().astype(float)
     write_events(folder, folder.name, data.events.assign(time=place), "user_id")

@@ -3,6 +3,7 @@
 python benchmarks/speed_report.py        after recbole_speed.py, and gru4rec_speed.py where it was run
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -119,9 +120,10 @@ def _sessions(found: dict[str, Any] | None) -> list[str]:
 
 
 def _until_best(found: dict[str, Any]) -> list[str]:
-    parts = ["## Until RecBole's best on ml-100k", found["rule"]]
-    for name in ("equal settings", "settings chosen on validation"):
-        own = found[name]
+    parts = ["## Until RecBole's best", found["rule"]]
+    kinds = ("equal settings", "settings chosen on validation")
+    for data, kind in itertools.product(found["data"], kinds):
+        own = found["data"][data][kind]
         final = [
             (
                 metric,
@@ -137,7 +139,7 @@ def _until_best(found: dict[str, Any]) -> list[str]:
         settings = ", ".join(f"{option} {value}" for option, value in own["settings"].items())
         n_seeds, goal = len(own["cpu_seconds"]["ours"]), f"{own['goal']['NDCG@10']:.4f}"
         parts += [
-            f"{name.capitalize()} ({settings}): goal NDCG@10 {goal}, {told}, {arrived} of {n_seeds} seeds arrive. "
+            f"{data}, {kind} ({settings}): goal NDCG@10 {goal}, {told}, {arrived} of {n_seeds} seeds arrive. "
             "Test metrics at the end, mean ± standard deviation over seeds:",
             _table(("metric", "ours", "RecBole"), final),
         ]

@@ -90,14 +90,20 @@ class _Published:
         return self.evidence.results[self.evidence.results["run"] == self.run.name]
 
 
+def published_only(plan: Plan, folder: Path) -> frozenset[str]:
+    """Return the names of the plan's runs that the evidence in `folder` has and that are not made here."""
+    if not (folder / "results.parquet").is_file():
+        return frozenset()
+    known = set(pd.read_parquet(folder / "results.parquet", columns=["run"])["run"])
+    return frozenset(r.name for r in plan.runs if r.name in known and not is_finished(plan.folder_of(r, folder)))
+
+
 def with_published(plan: Plan, folder: Path) -> Plan:
-    """Return the plan with the runs that the evidence in `folder` has and that are not made here.
+    """Return the plan with the runs of `published_only`.
 
     Raises:
         StudyError: when a file is not the one that the report in `folder` was made with.
     """
-    if not (folder / "results.parquet").is_file():
-        return plan
     digests = read_json(folder / MANIFEST)["files"] if (folder / MANIFEST).is_file() else {}
     for name, digest in digests.items():
         if name.endswith(".parquet") and (not (folder / name).is_file() or sha256_of(folder / name) != digest):
@@ -105,9 +111,7 @@ def with_published(plan: Plan, folder: Path) -> Plan:
                 f"{folder / name}: missing or changed since its report was made, so its runs cannot be taken over; "
                 "restore the file, or leave out --published to make the runs again."
             )
-    known = set(pd.read_parquet(folder / "results.parquet")["run"])
-    runs = (run for run in plan.runs if run.name in known and not is_finished(plan.folder_of(run, folder)))
-    return replace(plan, published=frozenset(run.name for run in runs))
+    return replace(plan, published=published_only(plan, folder))
 
 
 def ranks_digests(plan: Plan, folder: Path) -> list[str]:

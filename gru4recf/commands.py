@@ -88,7 +88,7 @@ def make_study(
         StudyError: for a wrong study, settings or data.
         RunError: when runs failed; verdict and report are made from the others first.
     """
-    from gru4recf.collect import collect, with_published
+    from gru4recf.collect import collect, published_only, with_published
     from gru4recf.evidence import MANIFEST
     from gru4recf.grid import run_missing
     from gru4recf.plan import failed, finished, make_plan, write_plan
@@ -103,6 +103,11 @@ def make_study(
     if published:
         plan = with_published(plan, folder)
         tell(f"{len(plan.published)} of {len(plan.runs)} runs are taken from {folder} as they are published.")
+    elif n_published := len(published_only(plan, folder)):
+        has = f"{folder} has the results of {n_published} of {len(plan.runs)} runs that are not at hand"
+        if report_only:
+            raise StudyError(f"{has}, and a report without them would take their place; add --published to keep them.")
+        tell(f"{has}; they are made again. With --published they are taken over.")
     write_plan(plan, folder)
     for label, reason in plan.unavailable.items():
         tell(f"{label} is left out: {reason}")
@@ -145,7 +150,7 @@ def make_study(
 
 def tell_status(folder: Path, *, tell: Tell) -> None:
     """Tell how far a study is, and what failed."""
-    from gru4recf.collect import with_published
+    from gru4recf.collect import published_only
     from gru4recf.grid import duration
     from gru4recf.plan import failed, finished, is_running, read_plan
 
@@ -162,7 +167,7 @@ def tell_status(folder: Path, *, tell: Tell) -> None:
     if n_left and done:
         each = sum(seconds) / len(done) + START_SECONDS
         tell(f"About {duration(n_left * each / (os.cpu_count() or 1))} left with one run per core.")
-    if n_published := len(with_published(plan, folder).published):
+    if n_published := len(published_only(plan, folder)):
         tell(f"{n_published} of the runs left are published in {folder}; `gru4recf study --published` takes them over.")
     for name, error in errors.items():
         tell(f"failed: {name}: {error}")

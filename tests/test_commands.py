@@ -136,6 +136,10 @@ class TestStudy:
         told = call("status", tmp_path / "first").output
         assert told.startswith("tiny: 0 of 3 runs done")
         assert "3 of the runs left are published" in told
+        told = _study_process(tmp_path, "first", "--report-only").communicate()[0]
+        assert "has the results of 3 of 5 runs that are not at hand" in told
+        assert "add --published to keep them" in told
+        assert not (tmp_path / "runs").exists()
         told = _study_process(tmp_path, "first", "--published").communicate()[0]
         assert "3 of 5 runs are taken" in told, told
         assert "2 of 5 runs to make" in told

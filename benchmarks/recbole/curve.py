@@ -25,7 +25,7 @@ def curve(settings):
         begin = time.process_time()
 
     trainer.fit(training, validation, verbose=False, saved=False, callback_fn=after_epoch)
-    return {"rows": rows}
+    return {"rows": rows, "test_rows": len(test._dataset)}
 
 
 if __name__ == "__main__":
