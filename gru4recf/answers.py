@@ -24,14 +24,14 @@ CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
 FEATURELESS = (REFERENCE, "id_only_wide", "id_only_matched", TWIN)
 OVER_BEST, OVER_TWIN = "the best network without features", "its twin without features"
-EQUAL_CAPACITY = {"equal hidden units": ["id_only_wide"], "equal parameters": ["id_only_matched"]}
+ID_ONLY = {"ID-only, equal hidden units": ["id_only_wide"], "ID-only, equal parameters": ["id_only_matched"]}
 SHOWN = "MRR@20"
 
 
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
-    """Return one row per data set: the verdict on each claim; `parallel_concat` against its strongest rival and against
-    its twin that reads the item twice; the best fusion against the best network without features and against the best
-    simple baseline, all three chosen on validation.
+    """Return one row per data set: the verdict on each claim; `parallel_concat` against the best other fusion and
+    against its twin that reads the item twice; the best fusion against the best network without features and against
+    the best simple baseline. What is best is chosen on validation.
     """
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
     for place, (name, claim) in enumerate(verdict["overall"].items()):
@@ -43,12 +43,12 @@ def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
 
 def _row(evidence: Evidence, label: str) -> dict[str, str]:
     data, frame = dataset_ranks(evidence, label), evidence.ranks[label]
-    fusions, baselines, others = (_present(names, data) for names in (FUSIONS, BASELINES, FEATURELESS))
-    row = {"events per item": f"{events_per_item(evidence, label):.0f}"}
-    rivals = [fusion for fusion in fusions if fusion != CANDIDATE]
+    fusions, baselines, others = _present(FUSIONS, data), _present(BASELINES, data), _featureless(evidence, data)
+    row = {"events per item": f"{events_per_item(evidence, label):.0f}", "targets ranked": _ranked(evidence, label)}
+    rivals = tuple(fusion for fusion in fusions if fusion != CANDIDATE)
     if CANDIDATE in fusions and rivals:
-        row[f"{CANDIDATE}, strongest rival"] = _strongest(frame, rivals)
-    if CANDIDATE in fusions and TWIN in data.ranks:
+        row[f"{CANDIDATE}, best other fusion"] = _against(frame, CANDIDATE, best_of(rivals, data))
+    if CANDIDATE in fusions and TWIN in others:
         row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(frame, CANDIDATE, TWIN).removesuffix(f" ({TWIN})")
     if fusions:
         row["best fusion"] = best_of(tuple(fusions), data)
@@ -74,7 +74,7 @@ def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> p
         data = dataset_ranks(evidence, label)
         facts = {"dataset": label, "family": family(evidence, label)}
         facts["events_per_item"] = events_per_item(evidence, label)
-        for over, (better, worse) in _pairs(data).items():
+        for over, (better, worse) in _pairs(evidence, data).items():
             for metric in metrics:
                 rows += [
                     {**facts, "over": over, **row} for row in gains(evidence.ranks[label], [better], worse, metric)
@@ -82,11 +82,11 @@ def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> p
     return pd.DataFrame(rows)
 
 
-def _pairs(data: DatasetRanks) -> dict[str, tuple[str, str]]:
+def _pairs(evidence: Evidence, data: DatasetRanks) -> dict[str, tuple[str, str]]:
     """Return what is compared to see what features bring, as far as it was run."""
-    fusions, others = (tuple(_present(names, data)) for names in (FUSIONS, FEATURELESS))
+    fusions, others = tuple(_present(FUSIONS, data)), tuple(_featureless(evidence, data))
     pairs = {OVER_BEST: (best_of(fusions, data), best_of(others, data))} if fusions and others else {}
-    if {CANDIDATE, TWIN} <= set(data.ranks):
+    if CANDIDATE in fusions and TWIN in others:
         pairs[OVER_TWIN] = (CANDIDATE, TWIN)
     return pairs
 
@@ -100,7 +100,7 @@ def choices(evidence: Evidence) -> pd.DataFrame:
         for claim in claims:
             if {CANDIDATE, *claim["worse"]} <= set(ranks):
                 names = {"dataset": label, "claim": claim["name"], "better": CANDIDATE}
-                rivals = {AS_BUILT: claim["worse"], **EQUAL_CAPACITY}
+                rivals = {AS_BUILT: claim["worse"], **ID_ONLY}
                 frames.append(sensitivity(evidence.ranks[label], **names, rivals=rivals))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -119,9 +119,16 @@ def _present(names: Sequence[str], data: DatasetRanks) -> list[str]:
     return [name for name in names if name in data.ranks]
 
 
-def _strongest(frame: pd.DataFrame, rivals: list[str]) -> str:
-    rows = [row for rival in rivals for row in gains(frame, [CANDIDATE], rival, SHOWN)]
-    return _told(min(rows, key=lambda row: row["relative"])) if rows else ""
+def _featureless(evidence: Evidence, data: DatasetRanks) -> list[str]:
+    """Return the networks that know no features: none where all of them score items by features (`output_features`)."""
+    settings = evidence.datasets["available"][data.dataset]["settings"]
+    return [] if settings["output_features"] else _present(FEATURELESS, data)
+
+
+def _ranked(evidence: Evidence, label: str) -> str:
+    """Return the share of the test part's targets whose item training has seen, so that they are ranked."""
+    counts = evidence.datasets["available"][label]["counts"]
+    return f"{counts['test targets'] / (counts['test targets'] + counts['test targets not ranked']):.1%}"
 
 
 def _against(frame: pd.DataFrame, better: str, worse: str) -> str:

@@ -33,8 +33,7 @@ def collect(plan: Plan, folder: Path) -> None:
     runs = finished(plan, folder)
     old = load_evidence(folder) if plan.published else None
     sources = {
-        run.name: _Published(old, run) if run.name in plan.published else _Made(plan.folder_of(run, folder), run)
-        for run in runs
+        run.name: _Published(old, run) if run.name in plan.published else _Made(plan, folder, run) for run in runs
     }
     described = {}
     # what is published may exist here only, and an interruption must not lose it: the list of runs is written last
@@ -53,9 +52,14 @@ def collect(plan: Plan, folder: Path) -> None:
 class _Made:
     """What evidence takes from a run's folder."""
 
-    def __init__(self, folder: Path, run: PlannedRun) -> None:
-        self.run, self.folder = run, folder
-        self.record = load_run(folder)
+    def __init__(self, plan: Plan, study_folder: Path, run: PlannedRun) -> None:
+        self.run, self.folder = run, plan.folder_of(run, study_folder)
+        self.record = load_run(self.folder)
+        if (digest := self.record["data_sha256"]) != (planned := plan.digests[run.dataset]):
+            raise RunError(
+                f"{self.folder}: made from data with SHA-256 {digest[:16]}..., and those of {run.dataset} have "
+                f"{planned[:16]}...; its test events are not the others'. Delete the folder and run again."
+            )
 
     def ranks(self) -> pd.DataFrame:
         return pd.read_parquet(self.folder / "ranks.parquet")

@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gru4recf.errors import RunError, StudyError
 from gru4recf.files import locked, read_json, write_text
@@ -19,6 +19,9 @@ from gru4recf.results import (
     versions,
 )
 from gru4recf.settings import STRATEGIES, RunSpec, Settings, validated
+
+if TYPE_CHECKING:
+    from gru4recf.study import Study
 
 Tell = Callable[[str], None]
 START_SECONDS = 6  # a kernel, its imports and reading the data
@@ -100,6 +103,7 @@ def make_study(
     study = read_study(path, settings, **overrides)
     folder = out if out else find_in_checkout("reports") / study.name
     plan = make_plan(study, folder, RUNS)
+    _check_claims(study, {run.variant for run in plan.runs})
     if published:
         plan = with_published(plan, folder)
         tell(f"{len(plan.published)} of {len(plan.runs)} runs are taken from {folder} as they are published.")
@@ -116,7 +120,8 @@ def make_study(
         tell(f"{study.name}: {len(plan.runs) - n_done} of {len(plan.runs)} runs to make.")
         run_missing(plan, folder, jobs=jobs or os.cpu_count() or 1, profile=profile, tell=tell)
     if not finished(plan, folder):
-        raise RunError(f"No run of {study.name} finished. {_first_errors(failed(plan, folder))}")
+        why = "Call without --report-only to make them." if report_only else _first_errors(failed(plan, folder))
+        raise RunError(f"No run of {study.name} finished. {why}")
     n_failed = 0 if report_only else len(plan.runs) - len(finished(plan, folder))
     if report_only and n_done < len(plan.runs):
         tell(f"{n_done} of {len(plan.runs)} runs are finished; the report is made from these.")
@@ -148,11 +153,23 @@ def make_study(
     )
 
 
+def _check_claims(study: "Study", variants: set[str]) -> None:
+    """Refuse, before anything is trained, a study none of whose claims is about its variants alone."""
+    lacking = [sorted({*claim.better, *claim.worse} - variants) for claim in study.claims]
+    if not lacking:
+        raise StudyError(f"{study.name} makes no claim; add one to `claims` in its file.")
+    if all(lacking):
+        raise StudyError(
+            f"No claim of {study.name} is about these variants alone, so that nothing could be decided; add "
+            f"{', '.join(min(lacking, key=len))} (--variants) or other claims to its file."
+        )
+
+
 def tell_status(folder: Path, *, tell: Tell) -> None:
     """Tell how far a study is, and what failed."""
     from gru4recf.collect import published_only
     from gru4recf.grid import duration
-    from gru4recf.plan import failed, finished, is_running, read_plan
+    from gru4recf.plan import by_reason, failed, finished, is_running, read_plan
 
     plan = read_plan(folder)
     done = finished(plan, folder)
@@ -164,15 +181,17 @@ def tell_status(folder: Path, *, tell: Tell) -> None:
         f"{plan.study['name']}: {len(done)} of {len(plan.runs)} runs done, {len(running)} running, "
         f"{len(errors)} failed, {n_left} left."
     )
-    if n_left and done:
+    n_published = len(published_only(plan, folder))
+    if n_left > n_published and done:
         each = sum(seconds) / len(done) + START_SECONDS
-        tell(f"About {duration(n_left * each / (os.cpu_count() or 1))} left with one run per core.")
-    if n_published := len(published_only(plan, folder)):
+        left = duration((n_left - n_published) * each / (os.cpu_count() or 1))
+        tell(f"About {left} left with one run per core{', without those published' if n_published else ''}.")
+    if n_published:
         tell(f"{n_published} of the runs left are published in {folder}; `gru4recf study --published` takes them over.")
     for name, error in errors.items():
         tell(f"failed: {name}: {error}")
-    for label, reason in plan.unavailable.items():
-        tell(f"not available: {label}: {reason}")
+    for reason, labels in by_reason(plan.unavailable).items():
+        tell(f"not available: {', '.join(labels)}: {reason}")
 
 
 def tell_doctor(*, tell: Tell) -> None:

@@ -27,18 +27,17 @@ OF_TRAINING_PART = {"train_fraction", "learning_rate", "batch_size", "n_epochs",
 
 
 def claims_of(evidence: Evidence) -> list[Claim]:
-    """Return the study's claims whose variants all have results.
+    """Return the study's claims.
 
     Raises:
-        StudyError: when none is left.
+        StudyError: when none has results for all its variants.
     """
-    known = set(evidence.variants)
     claims = [
         Claim(claim["name"], claim["text"], tuple(claim["better"]), tuple(claim["worse"]), claim["against"])
         for claim in evidence.study["claims"]
-        if known.issuperset([*claim["better"], *claim["worse"]])
     ]
-    if not claims:
+    known = set(evidence.variants)
+    if not any(known.issuperset([*claim.better, *claim.worse]) for claim in claims):
         raise StudyError(
             f"Study {evidence.study['name']} has results for {', '.join(evidence.variants)} and no claim about these "
             "alone; add the other variants of a claim to `variants`."
@@ -62,20 +61,14 @@ def dataset_ranks(evidence: Evidence, label: str) -> DatasetRanks:
 def decide(evidence: Evidence) -> dict[str, Any]:
     """Return the content of `verdict.json`: every contrast with its interval, and the verdict on every claim.
 
-    A data set on which all runs of a variant failed is left out and named under "undecided". Generated data sets are
-    controls, and no claim is about them.
+    Claims that cannot be judged somewhere, because a variant was not run or its runs failed, are named under
+    "undecided". Generated data sets are controls, and no claim is about them.
 
     Raises:
-        StudyError: when no claim or no data set is left.
+        StudyError: when nothing can be judged.
     """
-    claims = claims_of(evidence)
-    needed = {variant for claim in claims for variant in (*claim.better, *claim.worse)}
     measured = [dataset_ranks(evidence, label) for label in evidence.real]
-    lacking = {data.dataset: sorted(needed - set(data.ranks)) for data in measured}
-    complete = [data for data in measured if not lacking[data.dataset]]
-    undecided = {label: f"no finished run of {', '.join(names)}" for label, names in lacking.items() if names}
-    verdict = compare(complete, claims, n_draws=N_DRAWS)
-    return {"study": evidence.study["name"], **verdict, "undecided": undecided}
+    return {"study": evidence.study["name"], **compare(measured, claims_of(evidence), n_draws=N_DRAWS)}
 
 
 def variant_summary(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
@@ -199,8 +192,8 @@ def results_table(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.Da
 
 
 def contrasts_table(verdict: dict[str, Any]) -> pd.DataFrame:
-    """Return the contrasts of a verdict as a reader wants them: effect, interval, test, correction, the least true
-    difference that this design finds four times out of five, verdict.
+    """Return the contrasts of a verdict as a reader wants them: effect, its spread between seeds, interval, test,
+    correction, the least true difference that this design finds four times out of five, verdict.
     """
     rows = pd.DataFrame(verdict["claims"])
     relative, low, high = (rows[c].map("{:+.1%}".format) for c in ("relative", "relative_low", "relative_high"))
@@ -212,6 +205,7 @@ def contrasts_table(verdict: dict[str, Any]) -> pd.DataFrame:
             "worse": rows["worse"],
             "metric": rows["metric"],
             "difference": rows["difference"].map("{:+.4f}".format),
+            "sd over seeds": rows["seed_sd_difference"].map("{:.4f}".format),
             "relative [95%]": relative + " [" + low + ", " + high + "]",
             "p": rows["p_value"].map("{:.4f}".format),
             "p (Holm)": rows["p_holm"].map("{:.4f}".format),

@@ -36,8 +36,9 @@ from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_val
 from gru4recf.metrics import PRIMARY, per_event
 from gru4recf.power import detectable, more_evidence
 from gru4recf.statistics import Contrast, bootstrap, session_sums
-from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, single_seed_note
+from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, note
 
+TAIL = 25  # so that chance moves the smallest p-values by about a fifth of themselves
 DIGITS = 12
 FEWER_DIGITS = 6  # of what a root finder returns
 VERDICTS = ("supported", "refuted", "equivalent", "inconclusive")
@@ -56,36 +57,48 @@ def compare(
 ) -> dict:
     """Test every claim on every data set; return the content of `verdict.json` save the study's name.
 
-    The same seed gives the same numbers, and another data set changes nothing in the first but Holm's correction. Only
-    where a family is too large for its smallest level to be reached with `n_draws` (250 contrasts with 10,000), more
-    are drawn; the number stands under "settings".
+    The same seed gives the same numbers. A claim is judged where all its variants have ranks. What is not judged stands
+    under "undecided", data set -> why. With a large family more than `n_draws` are drawn, so that at Holm's smallest
+    level `TAIL` draws still lie beyond each end of an interval, and verdicts do not hang on the seed of the draws; the
+    number stands under "settings".
 
     Raises:
-        StudyError: for a variant without ranks, a name listed twice, and a metric that is zero for a rival.
+        StudyError: for a name listed twice, and when nothing can be judged.
     """
     _check(evidence, claims, metrics)
-    better = {(claim.name, data.dataset): best_of(claim.better, data) for claim in claims for data in evidence}
+    lacking = {(claim.name, data.dataset): _lacking(claim, data) for claim in claims for data in evidence}
     listed = [
-        (claim, (data.dataset, better[claim.name, data.dataset], worse, metric))
+        (claim, (data.dataset, best_of(claim.better, data), worse, metric))
         for claim in claims
         for data in evidence
+        if not lacking[claim.name, data.dataset]
         for worse in rivals_of(claim, data)
         for metric in metrics
     ]
     family = list(dict.fromkeys(pair for _, pair in listed))
-    n_draws = max(n_draws, int(np.ceil(2 * len(family) / alpha)))
+    n_draws = max(n_draws, int(np.ceil(2 * TAIL * len(family) / alpha)))
     contrasts: dict[Pair, Contrast] = {}
+    undecided = {data.dataset: _not_judged(data, claims, lacking) for data in evidence}
     for data in evidence:
-        contrasts |= _contrasts(data, [pair for pair in family if pair[0] == data.dataset], n_draws, seed)
+        try:
+            contrasts |= _contrasts(data, [pair for pair in family if pair[0] == data.dataset], n_draws, seed, alpha)
+        except StudyError as error:
+            undecided[data.dataset] = str(error)
+    listed = [(claim, pair) for claim, pair in listed if pair in contrasts]
+    family = [pair for pair in family if pair in contrasts]
+    if not family:
+        raise StudyError(" ".join(undecided.values()))
     tests = _tests(contrasts, family, {data.dataset: data for data in evidence}, alpha, smallest_effect)
     rows = [{"claim": claim.name, **tests[pair]} for claim, pair in listed]
     settings = {"n_draws": n_draws, "seed": seed, "alpha": alpha, "smallest_effect": smallest_effect}
+    judged = [claim for claim in claims if any(claim is one for one, _ in listed)]
     return {
         "settings": settings | {"family": len(family), "metrics": list(metrics)},
         "claims": rows,
         "overall": {
-            claim.name: _overall(claim, [row for row in rows if row["claim"] == claim.name]) for claim in claims
+            claim.name: _overall(claim, [row for row in rows if row["claim"] == claim.name]) for claim in judged
         },
+        "undecided": {name: why for name, why in undecided.items() if why},
     }
 
 
@@ -112,25 +125,39 @@ def decide(verdicts: Sequence[str], within: Sequence[bool]) -> tuple[str, bool, 
 
 
 def _check(evidence: Sequence[DatasetRanks], claims: Sequence[Claim], metrics: Sequence[str]) -> None:
-    """Check what concerns more than one claim or data set: names that are taken, variants that were not run."""
+    """Check that there is something to compare, and that no name is taken twice."""
     if not claims or not evidence or not metrics:
         raise StudyError("There is nothing to compare; give a claim, a data set with finished runs, and a metric.")
     for kind, names in (("claim", [claim.name for claim in claims]), ("data set", [data.dataset for data in evidence])):
         name, count = Counter(names).most_common(1)[0]
         if count > 1:
             raise StudyError(f"The {kind} {name!r} is listed {count} times; list each {kind} once.")
-    for data in evidence:
-        for claim in claims:
-            for variant in (*claim.better, *claim.worse):
-                if variant not in data.ranks:
-                    raise StudyError(
-                        f"{data.dataset}: the claim {claim.name!r} needs ranks of {variant}, and there are none; run "
-                        f"it there or take it out of the claim. Run so far: {', '.join(sorted(data.ranks))}."
-                    )
 
 
-def _contrasts(data: DatasetRanks, pairs: Sequence[Pair], n_draws: int, seed: int) -> dict[Pair, Contrast]:
-    """Bootstrap all contrasts of one data set with one resampling."""
+def _lacking(claim: Claim, data: DatasetRanks) -> list[str]:
+    """Return the variants of a claim that have no ranks on a data set."""
+    return [variant for variant in (*claim.better, *claim.worse) if variant not in data.ranks]
+
+
+def _not_judged(data: DatasetRanks, claims: Sequence[Claim], lacking: Mapping[tuple[str, str], list[str]]) -> str:
+    """Return which claims are not judged on a data set and why, empty where all are."""
+    missing = {claim.name: names for claim in claims if (names := lacking[claim.name, data.dataset])}
+    return "; ".join(
+        f"{data.dataset}: {name} is not judged for want of ranks of {', '.join(names)}"
+        for name, names in missing.items()
+    )
+
+
+def _contrasts(
+    data: DatasetRanks, pairs: Sequence[Pair], n_draws: int, seed: int, alpha: float
+) -> dict[Pair, Contrast]:
+    """Bootstrap all contrasts of one data set with one resampling.
+
+    Raises:
+        StudyError: where a rival's metric is zero, or so small that no relative difference to it can be bounded.
+    """
+    if not pairs:
+        return {}
     keys = [((better, metric), (worse, metric)) for _, better, worse, metric in pairs]
     sums = {
         (variant, metric): session_sums(per_event(metric, data.ranks[variant]), data.codes)
@@ -144,6 +171,13 @@ def _contrasts(data: DatasetRanks, pairs: Sequence[Pair], n_draws: int, seed: in
             )
     rng = np.random.default_rng([seed, zlib.crc32(data.dataset.encode())])
     found = bootstrap(sums, np.bincount(data.codes), keys, n_draws=n_draws, rng=rng)
+    for (_, (worse, metric)), contrast in found.items():
+        if not np.isfinite(interval(contrast.relative_draws, alpha)).all():
+            raise StudyError(
+                f"{data.dataset}: {worse} has so few hits that {metric} is zero in many resamples, and no relative "
+                "difference to it can be bounded; make the test part longer, train it longer or take it out of the "
+                "claim."
+            )
     return {pair: found[key] for pair, key in zip(pairs, keys, strict=True)}
 
 
@@ -171,11 +205,6 @@ def _row(
     low, high = interval(contrast.draws, alpha)
     holm_low, holm_high = interval(contrast.draws, level)
     relative_low, relative_high = interval(contrast.relative_draws, alpha)
-    if not np.isfinite([relative_low, relative_high]).all():
-        raise StudyError(
-            f"{dataset}: {worse} has so few hits that {metric} is zero in many resamples, and no relative difference "
-            "to it can be bounded; make the test part longer, train it longer or take it out of the claim."
-        )
     within = -smallest_effect <= relative_low and relative_high <= smallest_effect
     verdict = judge(holm_low, holm_high, within=within)
     n_better, n_worse = len(data.ranks[better]), len(data.ranks[worse])
@@ -216,7 +245,7 @@ def _row(
         "n_seeds": min(n_better, n_worse),
         "n_seeds_better": n_better,
         "n_seeds_worse": n_worse,
-        "note": single_seed_note({better: n_better, worse: n_worse}),
+        "note": note(contrast, {better: n_better, worse: n_worse}),
         "within": within,
         "negligible": within and verdict in ("supported", "refuted"),
         "verdict": verdict,

@@ -134,6 +134,14 @@ def finished(plan: Plan, folder: Path) -> list[PlannedRun]:
     return [run for run in plan.runs if run.name in plan.published or is_finished(plan.folder_of(run, folder))]
 
 
+def by_reason(unavailable: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return reason -> the data sets that could not be had for it."""
+    labels: dict[str, list[str]] = {}
+    for label, reason in unavailable.items():
+        labels.setdefault(reason, []).append(label)
+    return labels
+
+
 def is_running(folder: Path) -> bool:
     """Return whether a process is making the run."""
     return folder.is_dir() and is_locked(folder)

@@ -22,6 +22,8 @@ from gru4recf.trials import Row, Trial, best_of, frame_of, read_rows, row_of, wr
 if TYPE_CHECKING:
     import pandas as pd
 
+SIZES = ("embedding_size", "hidden_size", "head")
+AS_LARGE_AS_PARALLEL = ("id_only_wide", "id_only_matched")
 NOTE = "# Written by `gru4recf tune`; studies read the settings. Trial 1 is the study's own settings.\n"
 
 
@@ -126,22 +128,30 @@ def read_tuned(folder: Path, label: str, data_digest: str | None = None) -> dict
     return {variant: winner.settings for variant, winner in record.variants.items()}
 
 
+def networks_of(variant: str) -> list[str]:
+    """Return the network whose settings a variant has, then the one whose sizes it has instead."""
+    return [CONTROLS.get(variant, variant), *(["parallel_concat"] if variant in AS_LARGE_AS_PARALLEL else [])]
+
+
 def settings_for(folder: Path, label: str, variant: str, data_digest: str | None = None) -> dict[str, Any]:
     """Return one variant's tuned settings: a control has those of its network, a baseline none.
+
+    ID-only as large as a parallel network has the sizes of `parallel_concat`, which it is made equal to.
 
     Raises:
         StudyError: as `read_tuned`, and for a network that was not tuned.
     """
-    network = CONTROLS.get(variant, variant)
-    if network not in NETWORKS:
+    networks = networks_of(variant)
+    if networks[0] not in NETWORKS:
         return {}
     tuned = read_tuned(folder, label, data_digest)
-    if network not in tuned:
+    if missing := [network for network in networks if network not in tuned]:
         raise StudyError(
-            f"{tuned_path(folder, label)}: {network} has not been tuned; run `gru4recf tune STUDY --datasets {label} "
-            f"--variants {network}` with the trials of the others."
+            f"{tuned_path(folder, label)}: {missing[0]} has not been tuned; run `gru4recf tune STUDY --datasets "
+            f"{label} --variants {missing[0]}` with the trials of the others."
         )
-    return tuned[network]
+    sizes = {name: tuned[networks[-1]][name] for name in SIZES if name in tuned[networks[-1]]}
+    return {**tuned[networks[0]], **sizes}
 
 
 def read_trials(folder: Path, label: str) -> "pd.DataFrame":

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gru4recf.errors import DataUnavailable, RunError, StudyError, unknown_name
-from gru4recf.models import CONTROLS, NETWORKS
+from gru4recf.models import NETWORKS
 from gru4recf.results import RUNS, code_digest, find_in_checkout
 from gru4recf.search import N_RANDOM, News, Search, search
 from gru4recf.settings import Settings
 from gru4recf.space import common_space, own_spaces
 from gru4recf.trials import best_of
-from gru4recf.tuned import Budget, check_budget, write_tuned
+from gru4recf.tuned import Budget, check_budget, networks_of, write_tuned
 from gru4recf.workers import side_by_side
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _check_networks(variants: Sequence[str]) -> None:
 
 
 def _networks(variants: Sequence[str], label: str) -> list[str]:
-    """Return the networks among `variants`, and those that its controls are controls of."""
-    asked = {CONTROLS.get(variant, variant) for variant in variants}
+    """Return the networks among `variants`, and those whose settings its controls have."""
+    asked = {network for variant in variants for network in networks_of(variant)}
     if not asked & set(NETWORKS):
         raise StudyError(f"{label} has no network to tune; name some of {', '.join(NETWORKS)} with --variants.")
     return [network for network in NETWORKS if network in asked]

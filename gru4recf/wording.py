@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gru4recf.power import MOST, MoreEvidence
+from gru4recf.statistics import Contrast
 
 SCOPE = {
     "supported": "on {deciding} of {all} contrasts, the weakest shown",
@@ -37,10 +38,13 @@ def contrast_sentence(row: Mapping) -> str:
 
 def claim_sentence(verdict: str, negligible: bool, deciding: Sequence[Mapping], n_contrasts: int) -> str:
     """Return the verdict on a claim on one data set, with the numbers of one contrast that decided it."""
-    shown = min(deciding, key=lambda row: row["relative_high" if verdict == "refuted" else "relative_low"])
+    own = [row for row in deciding if row["verdict"] == verdict] or deciding  # what is open, not what is equivalent
+    shown = min(own, key=lambda row: row["relative_high" if verdict == "refuted" else "relative_low"])
     scope = " " + SCOPE[verdict].format(deciding=len(deciding), all=n_contrasts) if n_contrasts > 1 else ""
     decision = f"{contrast_sentence(shown)}: {verdict}{' but negligible' if negligible else ''}{scope}."
-    return f"{decision} {_open_sentence(shown)}" if shown.get("more_evidence") else decision
+    identical = dict.fromkeys(row["note"] for row in deciding if row["note"].endswith("identical."))
+    more = [_open_sentence(shown)] if shown.get("more_evidence") else []
+    return " ".join([decision, *more, *identical])
 
 
 def needed_sentence(more: MoreEvidence, n_seeds_better: int, n_seeds_worse: int) -> str:
@@ -70,9 +74,11 @@ def count_sentence(claim: str, verdicts: Mapping[str, str]) -> str:
     return f"{claim}: of {len(verdicts)} data set{'s' * (len(verdicts) != 1)}, {'; '.join(parts)}."
 
 
-def single_seed_note(n_seeds: Mapping[str, int]) -> str:
-    """Return what an interval leaves out where a variant has one seed, else nothing."""
+def note(contrast: Contrast, n_seeds: Mapping[str, int]) -> str:
+    """Return what to know of a contrast, if anything: that nothing tells the two apart, or that one has one seed."""
     single = [variant for variant, count in n_seeds.items() if count == 1]
+    if not contrast.difference and not contrast.variances.total:
+        return f"{' and '.join(n_seeds)} have the same value in every session: their ranks are identical."
     if not single:
         return ""
     return (

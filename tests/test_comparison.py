@@ -47,6 +47,7 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=N
         "seeds": n_seeds,
         "datasets": [{"name": "shop", "label": "", "settings": {}}],
         "claims": claims,
+        "tuned": False,
         "notes": ["It is small."],
     }
     facts = {
@@ -55,7 +56,8 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=N
         "data_sha256": "0" * 64,
     }
     facts |= {"control": "", "own_settings": {"id_only": {"learning_rate": 0.01}}}
-    facts |= {"settings": {"dropout": 0.1}, "versions": {"torch": "2"}, "code_sha256": "1" * 64}
+    facts |= {"settings": {"dropout": 0.1, "output_features": False}}
+    facts |= {"versions": {"torch": "2"}, "code_sha256": "1" * 64}
     datasets = {"available": {"shop": facts}, "unavailable": {"other": "other cannot be had here."}}
     return Evidence(study, pd.DataFrame(rows), pd.DataFrame(), datasets, {"shop": frame})
 
@@ -67,14 +69,16 @@ def test_a_planted_gain_is_supported_and_its_absence_is_not():
     assert verdict["overall"]["best"]["datasets"]["shop"]["verdict"] != "supported"
 
 
-def test_claims_about_variants_without_results_are_left_out():
+def test_claims_about_variants_without_results_are_named_and_not_judged():
     evidence = made_up(variants=["popularity", "id_only", "concat_input", "parallel_concat"])
-    assert [claim.name for claim in comparison.claims_of(evidence)] == ["pays"]
+    verdict = comparison.decide(evidence)
+    assert list(verdict["overall"]) == ["pays"]
+    assert "* shop: best is not judged for want of ranks of weighted_sum." in reading.limits(evidence, verdict)
     with pytest.raises(StudyError, match="no claim about these alone"):
         comparison.claims_of(made_up(variants=["id_only"]))
 
 
-def test_a_data_set_that_lacks_a_variant_is_named_and_left_out():
+def test_a_claim_whose_variant_a_data_set_lacks_is_named_and_the_others_are_judged():
     evidence = made_up()
     other = evidence.ranks["shop"].drop(columns=[c for c in evidence.ranks["shop"] if c.startswith("weighted")])
     results = evidence.results[evidence.results["variant"] != "weighted_sum"].assign(dataset="half")
@@ -84,9 +88,10 @@ def test_a_data_set_that_lacks_a_variant_is_named_and_left_out():
         evidence.study, pd.concat([evidence.results, results]), pd.DataFrame(), evidence.datasets, evidence.ranks
     )
     verdict = comparison.decide(both)
-    assert verdict["undecided"] == {"half": "no finished run of weighted_sum"}
+    assert verdict["undecided"] == {"half": "half: best is not judged for want of ranks of weighted_sum"}
     assert set(verdict["overall"]["best"]["datasets"]) == {"shop"}
-    assert "half is not decided" in reading.limits(both, verdict)
+    assert set(verdict["overall"]["pays"]["datasets"]) == {"shop", "half"}
+    assert "half: best is not judged" in reading.limits(both, verdict)
 
 
 def test_the_summary_is_the_plain_mean_within_its_interval():

@@ -382,11 +382,18 @@ def test_what_was_not_tuned_or_tuned_on_other_data_is_refused_with_the_command(f
 def test_a_control_has_its_networks_settings_and_a_baseline_none(finished):
     both = tuned.read_tuned(finished.out, "shop")
     assert tuned.settings_for(finished.out, "shop", "id_only") == both["id_only"]
-    assert tuned.settings_for(finished.out, "shop", "id_only_wide") == both["id_only"]
     assert set(tuned.settings_for(finished.out, "shop", "weighted_sum")) == {*SPACE, "fusion_weights"}
     assert tuned.settings_for(finished.out, "shop", "popularity") == {}
     with pytest.raises(StudyError, match="parallel_concat has not been tuned"):
         tuned.settings_for(finished.out, "shop", "parallel_permuted")
+
+
+def test_id_only_as_large_as_a_parallel_network_has_the_sizes_of_that_network(monkeypatch):
+    own = {"id_only": {"learning_rate": 0.01, "hidden_size": 128}, "parallel_concat": {"hidden_size": 64}}
+    monkeypatch.setattr(tuned, "read_tuned", lambda *_: own)
+    for variant in ("id_only_wide", "id_only_matched"):
+        assert tuned.settings_for("folder", "shop", variant) == {"learning_rate": 0.01, "hidden_size": 64}
+    assert tuned.settings_for("folder", "shop", "id_only") == own["id_only"]
 
 
 def test_winners_without_their_trials_are_not_joined(place):

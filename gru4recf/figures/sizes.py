@@ -14,7 +14,8 @@ APART = 0.018  # between the dots of one data set, as a share of the axis
 @captioned(
     "Test metrics by the number of training events per item (log scale; dots of one data set stand side by side). "
     "Mean over seeds with the 95% interval of a bootstrap over sessions and seeds; lines join training sets of "
-    "different size that are tested on the same sessions. Variants below three fifths of the best at every size are "
+    "different size before the same test days; the smaller one is, the fewer targets it has seen, and only these are "
+    "ranked. Variants below three fifths of the best at every size are "
     "written at the lower edge (▼)."
 )
 def metric_by_training_size(summary: pd.DataFrame) -> Picture:

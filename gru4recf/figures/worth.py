@@ -22,8 +22,9 @@ ENDS = ["relative", "low", "high"]
 
 @captioned(
     "What features bring, by the number of training events per item (log scale), all data sets on one axis; lines join "
-    "training sets of different size that are tested on the same sessions. Above: gain of the best fusion over the "
-    "best network without features (ID-only as it is, wider, with equal parameters, or two networks that read the "
+    "training sets of different size before the same test days. The smaller a training set, the fewer targets it has "
+    "seen, and only these are ranked: the report's first table has their share. Above: gain of the best fusion over "
+    "the best network without features (ID-only as it is, wider, with equal parameters, or two networks that read the "
     "item), both chosen on validation. Below: gain of parallel_concat over its twin whose networks both read the item. "
     "Bars: 95% interval of a bootstrap over sessions and seeds, not corrected, cut at the panel's edge where it is far "
     "wider than the gains. Shaded: ±2%."
