@@ -179,6 +179,8 @@ def intervals(axes: Axes, variant: str, x: Values, y: Values, *, along: str, low
     middle = x if along == "x" else y
     lengths = np.reshape([middle - low, high - middle], (2, -1)).clip(0)
     look = {"color": colour_of(variant), "fmt": marker_of(variant), "elinewidth": 1.2, "mec": "white", "mew": 0.4}
+    if marker_of(variant) == "*":  # a white edge would leave little of its points
+        look |= {"mec": colour_of(variant), "markersize": 8}
     axes.errorbar(x, y, **{f"{along}err": lengths}, **look)
 
 

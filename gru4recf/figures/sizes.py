@@ -3,16 +3,16 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
 
 from gru4recf.figures.base import Picture, captioned, colour_of, intervals, legend_below, panels, variant_handles
 from gru4recf.figures.metrics import is_far
 
-APART = 0.018  # between the dots of one data set, as a share of the axis
+SPREAD = 0.6  # of the dots of one data set, in steps between data sets
 
 
 @captioned(
-    "Test metrics by the number of training events per item (log scale; dots of one data set stand side by side). "
+    "Test metrics by the number of training events per item, in order and evenly spaced; dots of one data set stand "
+    "side by side. "
     "Mean over seeds with the 95% interval of a bootstrap over sessions and seeds; lines join training sets of "
     "different size before the same test days; the smaller one is, the fewer targets it has seen, and only these are "
     "ranked. Variants below three fifths of the best at every size are "
@@ -39,20 +39,17 @@ def metric_by_training_size(summary: pd.DataFrame) -> Picture:
 
 def _draw(panel: Axes, own: pd.DataFrame, variants: list[str]) -> None:
     far = own.groupby("dataset")["value"].transform(is_far).groupby(own["variant"]).transform("all")
-    smallest, largest = own["events_per_item"].min() / 2, own["events_per_item"].max() * 2
-    apart = (largest / smallest) ** APART
+    sizes = own.drop_duplicates("dataset").sort_values("events_per_item")
+    places = pd.Series(range(len(sizes)), index=sizes["dataset"])
     for index, variant in enumerate(variants):
         rows = own[(own["variant"] == variant) & ~far].sort_values("events_per_item")
-        x = rows["events_per_item"] * apart ** (index - (len(variants) - 1) / 2)
+        x = places[rows["dataset"]].to_numpy() + SPREAD * ((index + 0.5) / len(variants) - 0.5)
         panel.plot(x, rows["value"], color=colour_of(variant), linewidth=0.9, alpha=0.7)
         intervals(panel, variant, x, rows["value"], along="y", low=rows["low"], high=rows["high"])
-    sizes = own.drop_duplicates("dataset").sort_values("events_per_item")
     names = zip(sizes["events_per_item"], sizes["dataset"], sizes["family"], strict=True)
     labels = [f"{size:,.0f}\n{name.removeprefix(f'{family}-')}" for size, name, family in names]
-    panel.set_xscale("log")
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xticks(sizes["events_per_item"], labels)
-    panel.set_xlim(smallest, largest)
+    panel.set_xticks(places, labels)
+    panel.set_xlim(-0.5, len(sizes) - 0.5)
     panel.margins(y=0.12)
     for height, (variant, rows) in enumerate(own[far].groupby("variant", sort=False)):
         values = ", ".join(f"{value:.3f}" for value in rows.sort_values("events_per_item")["value"])
