@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from gru4recf.errors import StudyError, unknown_name
 
 STRATEGIES = ("simultaneous",)
+MOST_SHOWN = 80  # characters of a wrong value
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -136,4 +137,6 @@ def _sentence(model: type[BaseModel], error: Any) -> str:
         return str(unknown_name("setting", error["loc"][-1], known)) if known else f"{place} is not a setting here"
     if error["type"] == "missing":
         return f"{place} is missing"
-    return f"{place} is {error['input']!r}; {error['msg'][0].lower()}{error['msg'][1:]}"
+    given = repr(error["input"])
+    shown = given if len(given) <= MOST_SHOWN else f"{given[:MOST_SHOWN]}..."
+    return f"{place} is {shown}; {error['msg'][0].lower()}{error['msg'][1:]}"

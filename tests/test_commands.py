@@ -127,6 +127,26 @@ class TestStudy:
         assert len(list((tmp_path / "runs").glob("*/result.json"))) == 4
         assert json.loads((tmp_path / "first" / "verdict.json").read_text())["claims"]
 
+    def test_claims_that_cannot_be_judged_are_refused_before_any_run(self, tmp_path):
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**STUDY, "variants": ["popularity", "id_only"]}))
+        process = _study_process(tmp_path, "first")
+        told = process.communicate()[0]
+        assert process.returncode == 2
+        assert "No claim of tiny is about these variants alone" in told
+        assert "add parallel_concat (--variants)" in told
+        assert not (tmp_path / "runs").exists()
+
+    def test_a_run_made_from_other_data_is_not_compared(self, study, tmp_path):
+        root, _ = study
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
+        shutil.copytree(root / "runs", tmp_path / "runs")
+        result = next((tmp_path / "runs").glob("synthetic-id_only-*")) / "result.json"
+        result.write_text(json.dumps({**json.loads(result.read_text()), "data_sha256": "0" * 64}))
+        process = _study_process(tmp_path, "first")
+        told = process.communicate()[0]
+        assert "made from data with SHA-256 0000000000000000..., and those of synthetic have" in told
+        assert process.returncode == 1
+
     def test_published_results_take_the_place_of_runs(self, study, tmp_path):
         root, _ = study
         (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))

@@ -90,6 +90,7 @@ def test_the_committed_report_is_whole(published):
     assert read_json(published / "datasets.json")["unavailable"] == {}
     assert {"verdict.json", "results.parquet", "report.html", "figures/forest.png"} <= set(files)
     assert {name for name, digest in files.items() if sha256_of(published / name) != digest} == set()
+    assert "...</td>" not in (published / "report.html").read_text()  # no table is cut
 
 
 def test_the_committed_verdict_follows_from_the_committed_ranks(published):
