@@ -6,7 +6,8 @@ FOLDER is your own clone of github.com/hidasib/GRU4Rec_PyTorch_Official; its lic
 nothing of it is here. One thread, items only, 128 units.
 
 * The port: batches of 128, cross-entropy, shared embedding, Adagrad .1, embedding dropout .1, 3 epochs, negatives from
-  the batch alone and with 2,048 samples. Its own `fit` trains, its own `batch_eval` ranks.
+  the batch alone and with 2,048 samples. Its own `fit` trains, from its own initial weights, which are the same for
+  every seed; dropout and samples differ. Its own `batch_eval` ranks.
 * Ours: embedding and state 128 wide, no linear map between state and output, every item a negative. Windows per step,
   their order, the learning rate and the number of epochs are chosen from `GRID` on validation, by MRR@20 within the
   CPU seconds that the port takes (fewer by the share of training that is validation then), once, with a seed that is
@@ -20,6 +21,7 @@ the metric.
 
 import argparse
 import contextlib
+import functools
 import itertools
 import os
 import sys
@@ -80,12 +82,22 @@ def timed_epochs(port: Any) -> Iterator[list[tuple[int, float]]]:
         iterator.__iter__ = original
 
 
-def train_port(folder: Path, parts: Split, n_sample: int, seed: int) -> dict[str, float]:
-    """Return the port's best rate, CPU seconds and metrics."""
+@functools.cache
+def load_port(folder: Path) -> tuple[Any, Any]:
+    """Import the port: its networks and its evaluation."""
     sys.path.insert(0, str(folder))
     import evaluation
     import gru4rec_pytorch
 
+    # written for NumPy 1, where a float32 array times a float64 number stays float32
+    drawn = gru4rec_pytorch.GRU4RecModel._init_numpy_weights
+    gru4rec_pytorch.GRU4RecModel._init_numpy_weights = lambda self, shape: drawn(self, shape).astype(np.float32)
+    return gru4rec_pytorch, evaluation
+
+
+def train_port(folder: Path, parts: Split, n_sample: int, seed: int) -> dict[str, float]:
+    """Return the port's best rate, CPU seconds and metrics."""
+    gru4rec_pytorch, evaluation = load_port(folder)
     torch.manual_seed(seed)
     torch.set_deterministic_debug_mode("default")  # ours sets another
     options = {"layers": [N_UNITS], "batch_size": 128, "dropout_p_embed": 0.1, "learning_rate": 0.1}
@@ -93,7 +105,7 @@ def train_port(folder: Path, parts: Split, n_sample: int, seed: int) -> dict[str
         **options, n_sample=n_sample, constrained_embedding=True, n_epochs=N_EPOCHS, device=torch.device("cpu")
     )
     with contextlib.redirect_stdout(sys.stderr), timed_epochs(gru4rec_pytorch) as epochs:
-        network.fit(frame(parts.train), compatibility_mode=False)
+        network.fit(frame(parts.train))
         recall, mrr = evaluation.batch_eval(network, frame(parts.test), cutoff=[20], mode="conservative")
     rate = max(n_events / seconds for n_events, seconds in epochs)
     metrics = {"Recall@20": float(recall[20]), "MRR@20": float(mrr[20])}

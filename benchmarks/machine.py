@@ -28,10 +28,16 @@ def sgemm_gflops(n: int = 1536, seconds: float = 1.0) -> float:
 
 def save(name: str, measured: dict[str, Any]) -> None:
     """Print the measurements and write them, with machine and versions, to `reports/benchmarks/NAME.json`."""
-    cpu = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine())
-    record = {**measured, "cpu": cpu, "versions": versions()}
+    record = {**measured, "cpu": cpu(), "versions": versions()}
     write_json(REPORTS / f"{name}.json", record)
     print(json.dumps(record, indent=2))
+
+
+def cpu() -> str:
+    """Return the name of this machine's processor."""
+    return next(
+        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine()
+    )
 
 
 def _cpuinfo() -> list[str]:

@@ -26,7 +26,7 @@ from typing import Any
 
 import recbole_ranking
 import torch
-from machine import REPORTS, save, sgemm_gflops
+from machine import REPORTS, cpu, save, sgemm_gflops
 from recbole.memory import peak_megabytes
 from sequences import ML_1M, write_sequences
 
@@ -182,6 +182,7 @@ def compare(dataset: str, max_length: int, targets_per_step: int) -> dict[str, A
         "recbole": theirs_best,
         "ratios": ratios(ours_best, theirs_best),
         "sgemm_gflops": round(max(turn["sgemm_gflops"] for turn in ours), 1),
+        "cpu": cpu(),
         "load_average": round(os.getloadavg()[0], 1),
     }
 

@@ -23,6 +23,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 import torch
+from machine import cpu
 from recbole_parity import BATCH, MAX_LENGTH, METRICS, OURS, PYTHON, RECBOLE, recboles_data
 from sequences import write_sequences
 
@@ -49,6 +50,7 @@ GRIDS = {  # a batch in windows: RecBole's 512 targets fill 13 of ml-100k and 83
 }
 CHOOSING_SEEDS = (101, 102)
 RULE = " ".join(" ".join(__doc__.split("\n\n")[1:3]).split())
+KEPT = ("epoch", "cpu_seconds", SELECTED_ON, *METRICS)
 ROUNDING = 1e-6  # RecBole rounds its metrics
 
 Curve = list[dict[str, float]]
@@ -104,8 +106,8 @@ def recboles_curve(seed: int, work: Work) -> Curve:
     made = read_json(result)
     if made["test_rows"] != (n_rows := split(work.data, min_support=0).test.n_targets):
         raise SystemExit(f"{work.name}: RecBole has {made['test_rows']} test rows, ours {n_rows}.")
-    names = {name.lower(): name for name in METRICS} | {SELECTED_ON.lower(): SELECTED_ON}
-    return [{names.get(name.lower(), name): value for name, value in row.items()} for row in made["rows"]]
+    names = {name.lower(): name for name in KEPT}
+    return [{names[name.lower()]: v for name, v in row.items() if name.lower() in names} for row in made["rows"]]
 
 
 def choose(work: Work) -> Settings:
@@ -127,7 +129,8 @@ def our_curve(seed: int, settings: Settings, data: Dataset) -> Curve:
         nonlocal seconds, begin
         seconds += time.process_time() - begin
         metrics = summarise(rank_targets(network, parts.test, max_length=MAX_LENGTH).ranks)
-        rows.append({"epoch": row["epoch"], "cpu_seconds": seconds, SELECTED_ON: row[SELECTED_ON], **metrics})
+        values = {**row, **metrics, "cpu_seconds": seconds}
+        rows.append({name: values[name] for name in KEPT})
         begin = time.process_time()
 
     fit(network, parts.train, parts.validation, generator, **settings.training_options(), on_epoch=after_epoch)
@@ -175,4 +178,4 @@ def until_best(name: str, n_seeds: int) -> dict[str, Any]:
         used = {option: getattr(settings, option) for option in GRIDS[name]}
         found[kind] = {"settings": used, **compare(recbole, ours[kind]), "curves": ours[kind]}
         print(name, kind, {key: value for key, value in found[kind].items() if key != "curves"}, flush=True)
-    return {"recbole": recbole, **found}
+    return {"recbole": recbole, **found, "cpu": cpu()}
