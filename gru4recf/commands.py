@@ -94,7 +94,7 @@ def make_study(
     from gru4recf.collect import collect, published_only, with_published
     from gru4recf.evidence import MANIFEST
     from gru4recf.grid import run_missing
-    from gru4recf.plan import failed, finished, make_plan, write_plan
+    from gru4recf.plan import by_reason, failed, finished, make_plan, write_plan
     from gru4recf.report import is_current, make_report
     from gru4recf.study import read_study
 
@@ -113,8 +113,8 @@ def make_study(
             raise StudyError(f"{has}, and a report without them would take their place; add --published to keep them.")
         tell(f"{has}; they are made again. With --published they are taken over.")
     write_plan(plan, folder)
-    for label, reason in plan.unavailable.items():
-        tell(f"{label} is left out: {reason}")
+    for reason, labels in by_reason(plan.unavailable).items():
+        tell(f"Left out: {', '.join(labels)}: {reason}")
     n_done = len(finished(plan, folder))
     if n_done < len(plan.runs) and not report_only:
         tell(f"{study.name}: {len(plan.runs) - n_done} of {len(plan.runs)} runs to make.")
