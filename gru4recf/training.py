@@ -98,7 +98,7 @@ def fit(
         strategy: which parameters a step trains; "simultaneous" trains all together.
         optimiser: one of `optimisers.OPTIMISERS`.
         learning_rate: the optimiser's.
-        batch_size: windows (sessions, or stretches of long ones) per step.
+        batch_size: windows (sessions, or stretches of long ones) per step, on average where they are shuffled.
         n_epochs: epochs at most.
         patience: epochs without a better validation MRR@20 before stopping.
         max_length: inputs per window.

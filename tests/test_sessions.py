@@ -61,6 +61,22 @@ def test_a_batch_is_packed_as_torch_packs_it():
     torch.testing.assert_close(batch.batch_sizes, packed.batch_sizes)
 
 
+def test_shuffled_batches_hold_equally_many_events_whatever_the_length_of_their_windows():
+    sessions = sessions_of(*([1] * (1 + length) for length in [1] * 120 + [30] * 40))
+    windows = cut_windows(sessions, 50)
+    shuffled = list(batches(sessions, windows, 20, generator=np.random.default_rng(0)))
+    assert len(shuffled) == 8
+    assert sum(len(batch.items) for batch in shuffled) == 120 + 40 * 30
+    assert max(abs(len(batch.items) - 165) for batch in shuffled) <= 30  # no more than a window from the mean
+    assert max(batch.batch_sizes[0] for batch in shuffled) > 100  # short windows lie together
+
+
+def test_ranking_batches_hold_equally_many_windows():
+    sessions = sessions_of(*([1] * (1 + length) for length in [1] * 120 + [30] * 40))
+    ranked = batches(sessions, cut_windows(sessions, 50), 20, generator=None)
+    assert [int(batch.batch_sizes[0]) for batch in ranked] == [20] * 8
+
+
 def test_by_time_keeps_the_newest_windows_last():
     sessions = sessions_of(*([i, i] for i in range(1, 101)))
     windows = cut_windows(sessions, 5)

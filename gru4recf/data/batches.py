@@ -13,7 +13,7 @@ import torch
 
 from gru4recf.data.sessions import Sessions, Windows
 
-BLOCK = 8  # batches: windows are sorted by length inside blocks of this many, which keeps batches random but even
+BLOCK = 8  # batches: windows are sorted by length inside blocks of this many, so that a step has many of them at once
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,37 @@ def batches(
     generator: np.random.Generator | None,
     by_time: bool = False,
 ) -> Iterator[Batch]:
-    """Yield all windows once, `batch_size` at a time; shuffled, windows of like length together.
+    """Yield all windows once; shuffled, windows of like length together.
+
+    A shuffled batch holds about as many events as any other, so few long windows or many short ones. With equally many
+    windows the events of short ones would count for more, as every step is about as long however many events it has.
 
     Args:
         sessions: what the windows point into.
         windows: cut by `cut_windows`, in order of time.
-        batch_size: windows per batch; the last batch may hold fewer.
-        generator: shuffles windows and batches; None keeps the order (for ranking).
+        batch_size: windows per batch; on average where they are shuffled, and the last batch may hold fewer.
+        generator: shuffles windows and batches; None sorts by length only (for ranking).
         by_time: keep windows strictly in order of time, the newest last, whatever their length.
     """
     order = np.arange(len(windows))
     if generator is not None and not by_time:
         order = generator.permutation(order)
-    length = windows.stop - windows.start
+    n_inputs = windows.stop - windows.start - 1
     for block in range(0, len(order), BLOCK * batch_size):
         rows = order[block : block + BLOCK * batch_size]
-        cuts = np.arange(0, len(rows), batch_size)
         if not by_time:
-            rows = rows[np.argsort(-length[rows], kind="stable")]
-            cuts = cuts if generator is None else generator.permutation(cuts)
-        for cut in cuts:
-            chosen = rows[cut : cut + batch_size]
+            rows = rows[np.argsort(-n_inputs[rows], kind="stable")]
+        if by_time or generator is None:
+            groups = np.split(rows, np.arange(batch_size, len(rows), batch_size))
+        else:
+            groups = _equal_parts(rows, n_inputs[rows], -(-len(rows) // batch_size))
+            groups = [groups[i] for i in generator.permutation(len(groups))]
+        for chosen in groups:
             yield make_batch(sessions, windows.start[chosen], windows.stop[chosen])
+
+
+def _equal_parts(rows: np.ndarray, n_inputs: np.ndarray, n_parts: int) -> list[np.ndarray]:
+    """Cut `rows` into at most `n_parts` with about the same number of inputs; a row lies where its middle does."""
+    middle = np.cumsum(n_inputs) - n_inputs / 2
+    part = (middle * n_parts / n_inputs.sum()).astype(int)
+    return np.split(rows, np.flatnonzero(np.diff(part)) + 1)
