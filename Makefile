@@ -48,6 +48,7 @@ bench: setup recbole-env
 	$(BIN)/python benchmarks/sampled.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/input.py
+	$(BIN)/python benchmarks/batching.py
 	$(BIN)/python benchmarks/baselines.py
 	$(BIN)/python benchmarks/tuned_baselines.py
 	$(BIN)/python benchmarks/bootstrap.py

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from gru4recf import __version__
-from gru4recf.cli_data import data
+from gru4recf.cli_data import FOLDER, data
 from gru4recf.errors import EXIT_CODES, RunError, StudyError
 
 
@@ -65,7 +65,7 @@ def _assignments(values: Sequence[str]) -> dict[str, Any]:
 @click.option("--strategy", default="simultaneous", show_default=True, help="Which parameters a step trains.")
 @click.option("--seed", default=0, show_default=True, help="Initialisation, dropout and order of sessions.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting; may be repeated.")
-@click.option("--out", default="", help="Folder for the run's files. [default: one of its own below runs/]")
+@click.option("--out", default="", type=click.Path(file_okay=False), help="Its folder. [default: one below runs/]")
 @click.option("--checked-data", default="", metavar="SHA256", help="Digest of data that `gru4recf study` has checked.")
 def run(
     dataset: str, variant: str, strategy: str, seed: int, settings: tuple[str, ...], out: str, checked_data: str
@@ -90,7 +90,7 @@ def run(
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One setting for all runs; repeatable.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at once. [default: number of cores]")
 @click.option("--profile", default="local", show_default=True, help="local, slurm, or a folder in workflow/profiles.")
-@click.option("--out", type=click.Path(path_type=Path), help="The study's folder. [default: reports/NAME]")
+@click.option("--out", type=FOLDER, help="The study's folder. [default: reports/NAME]")
 @click.option("--report-only", is_flag=True, help="Make no run; report what is finished.")
 @click.option("--published", is_flag=True, help="Take over runs whose results are in --out already.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a claim is not supported.")
@@ -117,7 +117,7 @@ def study(
 
     chosen = {
         "datasets": [{"name": name} for name in datasets] or None,
-        "variants": variants.split(",") if variants else None,
+        "variants": variants.split(",") if variants is not None else None,
         "seeds": seeds,
     }
     options = {"jobs": jobs, "profile": profile, "out": out, "report_only": report_only, "published": published}
@@ -134,7 +134,7 @@ def study(
 @click.option("--jobs", type=click.IntRange(1), help="Searches at once. [default: number of cores]")
 @click.option("--seed", type=click.IntRange(0), help="Of proposals and trainings. [default: one no study's run has]")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs at most. [default: the study's]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the winners. [default: studies/tuned]")
+@click.option("--out", type=FOLDER, help="Folder of the winners. [default: studies/tuned]")
 def tune(
     study: Path,
     trials: int,
@@ -157,8 +157,8 @@ def tune(
     tune_study(
         study,
         n_trials=trials,
-        labels=datasets.split(",") if datasets else (),
-        variants=variants.split(",") if variants else (),
+        labels=datasets.split(",") if datasets is not None else (),
+        variants=variants.split(",") if variants is not None else (),
         jobs=jobs,
         seed=SEED if seed is None else seed,
         n_epochs=epochs,
@@ -169,7 +169,7 @@ def tune(
 
 @main.command(epilog=EXIT_CODES)
 @click.argument("run_folder", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the files.")
+@click.option("--out", required=True, type=FOLDER, help="Folder for the files.")
 def export(run_folder: Path, out: Path) -> None:
     """Write the run in RUN_FOLDER for RecBole 1.2.1: weights, atomic files, settings and a script.
 

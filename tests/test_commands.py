@@ -253,6 +253,28 @@ def test_a_mistake_in_a_run_exits_with_2_and_one_sentence(tmp_path, arguments, t
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--dataset", "synthetic", "--variant", "id_only"],
+        ["study", results.CHECKOUT / "studies" / "default.yaml"],
+        ["tune", results.CHECKOUT / "studies" / "default.yaml", "--trials", "1"],
+        ["data", "import", "clicks.csv"],
+    ],
+)
+def test_a_file_in_the_place_of_the_folder_for_results_is_refused_before_the_work(tmp_path, arguments):
+    (tmp_path / "results").write_text("not a folder")
+    answer = call(*arguments, "--out", tmp_path / "results")
+    assert answer.exit_code == 2
+    assert "is a file" in answer.output
+
+
+@pytest.mark.parametrize("arguments", [["study"], ["tune", "--trials", "1"]])
+def test_no_variant_is_not_all_variants(arguments):
+    answer = call(*arguments, results.CHECKOUT / "studies" / "default.yaml", "--variants", "")
+    assert (answer.exit_code, "Known: " in answer.output) == (2, True)
+
+
 @pytest.mark.parametrize("command", [[], ["run"], ["study"], ["status"], ["data"], ["doctor"]])
 def test_help_teaches(command):
     answer = call(*command, "--help")
