@@ -63,7 +63,7 @@ def describe(dataset: str) -> None:
 @click.option("--drop-bad", is_flag=True, help="Leave rows out that cannot be read, instead of stopping at the first.")
 @click.option("--format", "published", help="diginetica, movielens, retailrocket or yoochoose; SOURCE is their folder.")
 @click.option("--name", help="Of the data set. [default: the folder's]")
-@click.option("--out", required=True, type=FOLDER, help="New folder for the atomic files.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder for the atomic files.")
 def import_(
     source: Path,
     items: Path | None,

@@ -259,7 +259,6 @@ def test_a_mistake_in_a_run_exits_with_2_and_one_sentence(tmp_path, arguments, t
         ["run", "--dataset", "synthetic", "--variant", "id_only"],
         ["study", results.CHECKOUT / "studies" / "default.yaml"],
         ["tune", results.CHECKOUT / "studies" / "default.yaml", "--trials", "1"],
-        ["data", "import", "clicks.csv"],
     ],
 )
 def test_a_file_in_the_place_of_the_folder_for_results_is_refused_before_the_work(tmp_path, arguments):
