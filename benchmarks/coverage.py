@@ -1,99 +1,154 @@
-"""How often the 95% interval of a difference holds the true one, in simulated studies whose truth is known.
+"""How often the interval of a difference holds the true one, in simulated studies whose truth is known.
 
     python benchmarks/coverage.py [STUDIES_PER_CELL]        default 1000
 
-A study has 2,000 sessions and paired seeds. A cell is a number of seeds, the standard deviation between seeds over the
-standard error of sessions ("seed_spread"), and the variance of session-by-seed noise over that of sessions ("noise").
-The cells of "practice" have the spreads met in the committed report, per data set and metric, on average over all pairs
-of its networks. A cell is "within" where its count lies in the central 99% of the binomial distribution for 95%.
+A study has seven networks that do not differ, and 2,000 sessions; the interval is that of the first against the second.
+A cell is a number of seeds, the standard deviation between seeds over the standard error of sessions ("seed_spread"),
+the variance of session-by-seed noise over that of sessions ("noise"), and how far the networks agree in both of the
+seeds' parts ("agreement": Smyth's prior degrees of freedom, none where all have the same). The cells of "practice" have
+the spreads met in the committed default report, per data set and metric, on average over all pairs of its networks, and
+the agreement of the networks in the long study's report, on average over data sets and metrics. A cell is "within"
+where its count lies in the central 99% of the binomial distribution for 95%. "missed" counts intervals at Holm's first
+level in a family of 18, .28%.
+
+"unlimited" has a few cells again with Smyth's estimate taken as it is, without the limit of `moderation.MOST_PRIOR`.
 """
 
 import itertools
 import sys
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 from machine import REPORTS, save
+from scipy.optimize import brentq
+from scipy.special import digamma, polygamma
 from scipy.stats import binom
 
-from gru4recf.evidence import rank_matrix
+from gru4recf import moderation
+from gru4recf.evidence import rank_matrix, trained_networks
 from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
-from gru4recf.statistics import bootstrap, session_sums, variances
+from gru4recf.statistics import bootstrap, seed_variance, session_sums, session_variance
 
-N_SESSIONS, N_DRAWS, AT_ONCE, SESSION_SD = 2000, 2000, 100, 0.1
-SEEDS, SPREADS, NOISES = (1, 2, 3, 5, 10), (0.0, 1.0, 2.0, 5.0), (0.0, 10.0)
+N_SESSIONS, N_NETWORKS, N_DRAWS, AT_ONCE, SESSION_SD = 2000, 7, 4000, 50, 0.1
+SEEDS, SPREADS, NOISES, AGREEMENTS = (1, 2, 3, 5, 10), (0.0, 1.0, 5.0), (0.0, 10.0), (2.0, None)
 SEEDS_OF_DESIGNS = (3, 5, 10)
+HOLM = 0.05 / 18
 RANKS = REPORTS.parent / "default" / "ranks"
+RANKS_OF_AGREEMENT = REPORTS.parent / "full" / "ranks"
 
 
-def coverage(n_seeds: int, spread: float, noise: float, n_studies: int) -> dict[str, float | str]:
-    """Return the share of studies, in percent, whose interval holds a true difference of zero, judged."""
-    rng = np.random.default_rng([n_seeds, round(1000 * spread), round(1000 * noise)])
-    held = 0
+def intervals_of(
+    n_seeds: int, spread: float, noise: float, agreement: float | None, n_studies: int, n_sessions: int = N_SESSIONS
+) -> dict[str, np.ndarray]:
+    """Return, per kind of draws, the ends of the intervals at 95% and at `HOLM`, (n_studies, 2, 2); the truth is 0."""
+    rng = np.random.default_rng([n_seeds, round(1000 * spread), round(1000 * noise), round(1000 * (agreement or 0))])
+    ends: dict[str, list] = {"draws": [], "relative_draws": []}
     for _ in range(n_studies // AT_ONCE):
-        sizes = 1 + rng.geometric(0.25, N_SESSIONS)
-        level = np.broadcast_to(rng.beta(0.5, 1.3, N_SESSIONS) * sizes, (n_seeds, N_SESSIONS))
+        sizes = 1 + rng.geometric(0.25, n_sessions)
+        level = rng.beta(0.5, 1.3, n_sessions) * sizes
         error = SESSION_SD * np.sqrt((sizes**2).sum() * (1 + noise / n_seeds)) / sizes.sum()
-        sums = {"worse": level}
-        for study in range(AT_ONCE):
-            of_session = SESSION_SD * (rng.standard_exponential(N_SESSIONS) - 1)
-            of_seed = rng.normal(0, spread * error, (n_seeds, 1))
-            of_both = SESSION_SD * np.sqrt(noise) * rng.standard_normal((n_seeds, N_SESSIONS))
-            sums[study] = level + (of_session + of_seed + of_both) * sizes
-        pairs = [(study, "worse") for study in range(AT_ONCE)]
+        sums = {}
+        for study, network in itertools.product(range(AT_ONCE), range(N_NETWORKS)):
+            own = 0.5 * (1 if agreement is None else agreement / rng.chisquare(agreement))  # half of a difference's
+            of_session = SESSION_SD * np.sqrt(0.5) * (rng.standard_exponential(n_sessions) - 1)
+            of_seed = rng.normal(0, np.sqrt(own) * spread * error, (n_seeds, 1))
+            of_both = SESSION_SD * np.sqrt(own * noise) * rng.standard_normal((n_seeds, n_sessions))
+            sums[f"{network}", f"{study}"] = level + (of_session + of_seed + of_both) * sizes
+        pairs = [(("0", f"{study}"), ("1", f"{study}")) for study in range(AT_ONCE)]
         for contrast in bootstrap(sums, sizes, pairs, n_draws=N_DRAWS, rng=rng).values():
-            low, high = interval(contrast.draws)
-            held += low <= 0 <= high
-    n = n_studies // AT_ONCE * AT_ONCE
+            for kind, found in ends.items():
+                found.append([interval(getattr(contrast, kind), alpha) for alpha in (0.05, HOLM)])
+    return {kind: np.array(found) for kind, found in ends.items()}
+
+
+def coverage(*cell: float | None, n_studies: int) -> dict[str, float | str]:
+    """Return the share of studies, in percent, whose interval holds the truth, judged, and what misses at `HOLM`."""
+    ends = intervals_of(*cell, n_studies)["draws"]
+    held, held_at_holm = ((ends[:, :, 0] <= 0) & (ends[:, :, 1] >= 0)).sum(axis=0)
+    n = len(ends)
     low, high = binom.ppf([0.005, 0.995], n, 0.95)
-    judged = "below" if held < low else "above" if held > high else "within"
-    return {"coverage_percent": round(100 * held / n, 1), "judged": judged}
+    return {
+        "coverage_percent": round(100 * float(held) / n, 1),
+        "judged": "below" if held < low else "above" if held > high else "within",
+        "missed_percent": round(100 - 100 * float(held_at_holm) / n, 2),
+        "too_many_missed": bool(n - held_at_holm > binom.ppf(0.995, n, HOLM)),
+    }
 
 
 def spreads_met(frame: pd.DataFrame, metric: str) -> tuple[float, float, float]:
     """Return what one session, one seed, and one session under one seed add to the variance of a difference."""
-    counts = pd.Series([name.rsplit("/", 1)[0] for name in frame.columns if "/" in name]).value_counts()
-    networks = [name.split("/") for name in counts.index[counts > 1]]
     codes = pd.factorize(frame["session"])[0]
-    sums = [session_sums(per_event(metric, rank_matrix(frame, *name)), codes) for name in networks]
+    sizes = np.bincount(codes).astype(float)
+    sums = [session_sums(per_event(metric, rank_matrix(frame, v)), codes) for v in trained_networks(frame)]
+    parts = [seed_variance(values, sizes) for values in sums]
     found = []
-    for a, b in itertools.combinations(sums, 2):
-        parts = variances(a, b, np.bincount(codes).astype(float))
-        found.append(np.array([parts.sessions, parts.seeds[0] - parts.noise[0], parts.noise[0]]))
+    for a, b in itertools.combinations(range(len(sums)), 2):
+        of_both = parts[a][1] + parts[b][1]
+        of_sessions = session_variance(sums[a].mean(axis=0) - sums[b].mean(axis=0), sizes) - of_both
+        found.append([of_sessions, parts[a][0] + parts[b][0] - of_both, of_both])
     of_sessions, of_seeds, of_both = np.mean(found, axis=0)
-    n_sessions, n_seeds = codes.max() + 1, len(sums[0])
-    return of_sessions * n_sessions, max(of_seeds, 0.0) * n_seeds, of_both * n_sessions * n_seeds
+    n_seeds = len(sums[0])
+    return of_sessions * len(sizes), max(of_seeds, 0.0) * n_seeds, of_both * len(sizes) * n_seeds
 
 
-def practice_cells() -> list[dict]:
+def agreement_met() -> tuple[float, int]:
+    """Return Smyth's d0 over all data sets and metrics of the long study, each with a level of its own, and the number
+    of variances it is from.
+    """
+    squares, n, of_luck, freedom = 0.0, 0, 0.0, 0
+    for path, metric in itertools.product(sorted(RANKS_OF_AGREEMENT.glob("*.parquet")), PRIMARY):
+        frame = pd.read_parquet(path)
+        values = [per_event(metric, rank_matrix(frame, v)).mean(axis=1) for v in trained_networks(frame)]
+        half = np.array([(len(v) - 1) / 2 for v in values])
+        logarithms = np.log([v.var(ddof=1) for v in values]) - digamma(half) + np.log(half)
+        squares += ((logarithms - logarithms.mean()) ** 2).sum()
+        of_luck += polygamma(1, half).sum()
+        n, freedom = n + len(values), freedom + len(values) - 1
+    true = squares / freedom - of_luck / n
+    return 2 * brentq(lambda half: polygamma(1, half) - true, 1e-3, 1e6), n
+
+
+def practice_cells(agreement: float) -> list[dict]:
     """Return the cells of the committed report's data sets and metrics, for every number of seeds a study uses."""
     cells = []
     for path, metric in itertools.product(sorted(RANKS.glob("*.parquet")), PRIMARY):
         frame = pd.read_parquet(path)
+        if len(trained_networks(frame)) < N_NETWORKS:
+            continue  # generated ones
         session, seed, both = spreads_met(frame, metric)
         for n_seeds in SEEDS_OF_DESIGNS:
             error = np.sqrt((session + both / n_seeds) / frame["session"].nunique())
             spread = {"seed_spread": round(float(np.sqrt(seed) / error), 2), "noise": round(float(both / session), 2)}
-            cells.append({"dataset": path.stem, "metric": metric, "n_seeds": n_seeds, **spread})
+            names = {"dataset": path.stem, "metric": metric, "n_seeds": n_seeds}
+            cells.append({**names, **spread, "agreement": round(agreement, 1)})
     return cells
 
 
 def measured(cell: dict, n_studies: int) -> dict:
-    cell = {**cell, **coverage(cell["n_seeds"], cell["seed_spread"], cell["noise"], n_studies)}
+    numbers = [cell[name] for name in ("n_seeds", "seed_spread", "noise", "agreement")]
+    cell = {**cell, **coverage(*numbers, n_studies=n_studies)}
     print(cell, flush=True)
     return cell
 
 
 def main() -> None:
     n_studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    practice = [measured(cell, n_studies) for cell in practice_cells()]
+    agreement, n_variances = agreement_met()
+    practice = [measured(cell, n_studies) for cell in practice_cells(agreement)]
     grid = [
-        measured({"n_seeds": n_seeds, "seed_spread": spread, "noise": noise}, n_studies)
-        for n_seeds, spread, noise in itertools.product(SEEDS, SPREADS, NOISES)
-        if n_seeds > 1 or spread == 0
+        {"n_seeds": n_seeds, "seed_spread": spread, "noise": noise, "agreement": agree}
+        for n_seeds, spread, noise, agree in itertools.product(SEEDS, SPREADS, NOISES, AGREEMENTS)
+        if n_seeds > 1 or (spread == 0 and agree is None)
     ]
-    save("coverage", {"studies_per_cell": n_studies, "practice": practice, "cells": grid})
+    cells = [measured(cell, n_studies) for cell in grid]
+    hard = [cell for cell in grid if cell["seed_spread"] == SPREADS[-1] and cell["agreement"] and not cell["noise"]]
+    with mock.patch.object(moderation, "MOST_PRIOR", 1e4):
+        unlimited = [measured(cell, n_studies) for cell in hard]
+    met = {"agreement": round(agreement, 2), "variances": n_variances}
+    study = {"studies_per_cell": n_studies, "networks": N_NETWORKS, "sessions": N_SESSIONS, "met": met}
+    save("coverage", {**study, "practice": practice, "cells": cells, "unlimited": unlimited})
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
 A study has four variants, two claims (six contrasts with both primary metrics) and 2,000 test sessions. A rank is drawn
 from what an event, a session, a variant in a session, a seed of a variant, and an event under a seed add to its
 logarithm. Sizes follow the committed report: `seed_spread` is the standard deviation between seeds of MRR@20 in percent
-(0.7 as on eshop, 3 is more than on its newest 5%); what came out, noise included, is printed as `seed_sd_percent`, and
-the standard error of sessions alone as `session_error_percent`.
+(0.7 as on eshop, 3 is more than on its newest 5%) of a typical variant; variants differ in it as networks do
+(`AGREEMENT`, see benchmarks/coverage.py). What came out, noise included, is printed as `seed_sd_percent`, and the
+standard error of sessions alone as `session_error_percent`.
 
 * null: no variant differs, so any contrast that is supported or refuted makes the study a false alarm;
 * planted: parallel_concat has every metric 5% above all others, who miss an event in 21; found where its claim is
@@ -29,6 +30,7 @@ SEEDS, SPREADS = (3, 5, 10), (0.7, 3.0)
 FUSIONS = ("parallel_concat", "concat_input", "weighted_sum")
 CLAIMS = (Claim("best", "", FUSIONS[:1], FUSIONS[1:]), Claim("pays", "", FUSIONS, ("id_only",)))
 OF_LOG_RANK = {"mean": 2.1, "event": 1.6, "session": 0.6, "variant_in_session": 0.05, "event_under_seed": 0.45}
+AGREEMENT = 4.0  # degrees of freedom of the chi2 that a true variance between seeds is an inverse of
 PER_PERCENT = 0.0165  # what changes MRR@20 by a percent, in units of the logarithm of a rank
 
 
@@ -53,7 +55,8 @@ def simulated(design: Design, rng: np.random.Generator) -> DatasetRanks:
     ranks = {}
     for variant in (*FUSIONS, "id_only"):
         own = rng.normal(0, size["variant_in_session"], design.n_sessions)[sessions]
-        of_seed = rng.normal(0, PER_PERCENT * design.seed_spread, (design.n_seeds, 1))
+        spread = design.seed_spread * np.sqrt(AGREEMENT / rng.chisquare(AGREEMENT))
+        of_seed = rng.normal(0, PER_PERCENT * spread, (design.n_seeds, 1))
         of_event = rng.normal(0, size["event_under_seed"], (design.n_seeds, n_events))
         drawn = np.maximum(1, np.round(np.exp(shared + own + of_seed + of_event)))
         ranks[variant] = drawn if variant == FUSIONS[0] else np.where(missed, np.inf, drawn)

@@ -13,10 +13,10 @@ import pandas as pd
 from gru4recf.claims import Claim, DatasetRanks
 from gru4recf.decision import compare
 from gru4recf.errors import StudyError
-from gru4recf.evidence import Evidence, datasets_of, rank_matrix, slice_by_support
+from gru4recf.evidence import Evidence, datasets_of, rank_matrix, slice_by_support, trained_networks
 from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
-from gru4recf.models import BASELINES, NETWORKS
+from gru4recf.models import BASELINES, NETWORKS, UNTRAINED
 from gru4recf.statistics import bootstrap, session_sums
 
 N_DRAWS = 10_000
@@ -112,8 +112,10 @@ def means(
         for variant in variants
         for metric in metrics
     }
-    pairs = [(key, "one") for key in sums]
-    found = bootstrap({**sums, "one": sizes[None, :]}, sizes, pairs, n_draws=N_DRAWS // 5, rng=np.random.default_rng(0))
+    pairs = [(key, ("one", key[1])) for key in sums]
+    ones = {("one", metric): sizes[None, :] for metric in metrics}
+    draws = {"n_draws": N_DRAWS // 5, "rng": np.random.default_rng(0)}
+    found = bootstrap(sums | ones, sizes, pairs, **draws, apart=UNTRAINED)
     rows = []
     for ((variant, metric), _), contrast in found.items():
         low, high = interval(contrast.draws, alpha)
@@ -159,13 +161,14 @@ def gains(frame: pd.DataFrame, better: Sequence[str], worse: str, metric: str) -
     are of one session or `worse` has no hit.
     """
     codes, sessions = pd.factorize(frame["session"])
-    sums = {v: session_sums(per_event(metric, rank_matrix(frame, v)), codes) for v in (*better, worse)}
-    if len(sessions) < 2 or not sums[worse].any():
+    variants = dict.fromkeys([*better, worse, *trained_networks(frame)])
+    sums = {(v, metric): session_sums(per_event(metric, rank_matrix(frame, v)), codes) for v in variants}
+    if len(sessions) < 2 or not sums[worse, metric].any():
         return []
-    pairs = [(variant, worse) for variant in better]
+    pairs = [((variant, metric), (worse, metric)) for variant in better]
     found = bootstrap(sums, np.bincount(codes), pairs, n_draws=N_DRAWS // 5, rng=np.random.default_rng(0))
     rows = []
-    for (variant, _), contrast in found.items():
+    for ((variant, _), _), contrast in found.items():
         low, high = interval(contrast.relative_draws)
         names = {"better": variant, "worse": worse, "metric": metric}
         rows.append({**names, "relative": contrast.relative, "low": low, "high": high})

@@ -34,6 +34,7 @@ from gru4recf.claims import Claim, DatasetRanks, best_of, rivals_of
 from gru4recf.errors import StudyError
 from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_value
 from gru4recf.metrics import PRIMARY, per_event
+from gru4recf.models import UNTRAINED
 from gru4recf.power import detectable, more_evidence
 from gru4recf.statistics import Contrast, bootstrap, session_sums
 from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, note
@@ -160,8 +161,9 @@ def _contrasts(
         return {}
     keys = [((better, metric), (worse, metric)) for _, better, worse, metric in pairs]
     sums = {
-        (variant, metric): session_sums(per_event(metric, data.ranks[variant]), data.codes)
-        for variant, metric in dict.fromkeys(key for pair in keys for key in pair)
+        (variant, metric): session_sums(per_event(metric, ranks), data.codes)
+        for variant, ranks in data.ranks.items()
+        for metric in dict.fromkeys(metric for *_, metric in pairs)
     }
     for _, (worse, metric) in keys:
         if not sums[worse, metric].any():
@@ -170,7 +172,7 @@ def _contrasts(
                 "exists; train it longer or take it out of the claim."
             )
     rng = np.random.default_rng([seed, zlib.crc32(data.dataset.encode())])
-    found = bootstrap(sums, np.bincount(data.codes), keys, n_draws=n_draws, rng=rng)
+    found = bootstrap(sums, np.bincount(data.codes), keys, n_draws=n_draws, rng=rng, apart=UNTRAINED)
     for (_, (worse, metric)), contrast in found.items():
         if not np.isfinite(interval(contrast.relative_draws, alpha)).all():
             raise StudyError(
@@ -224,7 +226,7 @@ def _row(
         "relative_high": relative_high,
         "seed_sd_difference": contrast.seed_sd_difference,
         "relative_error_sessions": np.sqrt(variances.sessions),
-        "relative_error_seeds": np.sqrt(sum(variances.seeds)),
+        "relative_error_seeds": np.sqrt(variances.of_seeds),
     }
     found = detectable(variances, level)
     more = None

@@ -24,6 +24,7 @@ import pandas as pd
 
 from gru4recf.errors import StudyError
 from gru4recf.files import read_json
+from gru4recf.models import CONTROLS, NETWORKS, UNTRAINED
 from gru4recf.results import find_in_checkout
 
 TIES = "/ties"
@@ -105,6 +106,11 @@ def rank_columns(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneou
     """Return the names of a variant's columns of ranks in order of the seed; none where it has no run."""
     found = [c for c in ranks.columns if c.startswith(f"{variant}/{strategy}/") and not c.endswith(TIES)]
     return sorted(found, key=lambda column: int(column.rsplit("/", 1)[1]))
+
+
+def trained_networks(ranks: pd.DataFrame, strategy: str = "simultaneous") -> list[str]:
+    """Return the variants with ranks that were trained; their seeds tell of one another's spread."""
+    return [v for v in (*NETWORKS, *CONTROLS) if v not in UNTRAINED and rank_columns(ranks, v, strategy)]
 
 
 def _required_columns(ranks: pd.DataFrame, variant: str, strategy: str) -> list[str]:

@@ -96,14 +96,14 @@ def more_evidence(
 
 
 def _planned(variances: Variances) -> Variances:
-    return replace(variances, seeds=tuple(map(max, zip(variances.seeds, variances.noise, strict=True))))
+    return replace(variances, seeds=tuple(replace(p, variance=max(p.variance, p.noise)) for p in variances.seeds))
 
 
 def _half_widths(variances: Variances, level: float) -> np.ndarray:
     """Return the half width of the interval, (N_QUANTILES,), over what the seeds' variances may come out as."""
     found = tuple(
-        variance * _chi2_quantiles(freedom, place)
-        for place, (variance, freedom) in enumerate(zip(variances.seeds, variances.seed_freedom, strict=True))
+        replace(part, variance=part.variance * _chi2_quantiles(part.freedom, place))
+        for place, part in enumerate(variances.seeds)
     )
     return replace(variances, seeds=found).half_width(level / 2) * np.ones(N_QUANTILES)
 
@@ -131,24 +131,26 @@ def _first_factor(test: Callable[[Variances], float], variances: Variances, scal
 
 def _sessions(variances: Variances, factor: float) -> Variances:
     """Return the variances with `factor` times as many sessions: what belongs to a seed alone stays."""
-    parts = list(zip(variances.seeds, variances.noise, strict=True))
-    return replace(
-        variances,
-        sessions=variances.sessions / factor,
-        seeds=tuple(seeds - noise + noise / factor for seeds, noise in parts),
-        noise=tuple(noise / factor for _, noise in parts),
-        session_freedom=variances.session_freedom * factor,
+    seeds = tuple(
+        replace(part, variance=part.variance - part.noise + part.noise / factor, noise=part.noise / factor)
+        for part in variances.seeds
     )
+    freedom = variances.session_freedom * factor
+    return replace(variances, sessions=variances.sessions / factor, seeds=seeds, session_freedom=freedom)
 
 
 def _seeds(variances: Variances, factor: float) -> Variances:
     """Return the variances with `factor` times as many seeds: what belongs to sessions stays."""
-    return replace(
-        variances,
-        seeds=tuple(value / factor for value in variances.seeds),
-        noise=tuple(value / factor for value in variances.noise),
-        seed_freedom=tuple((freedom + 1) * factor - 1 for freedom in variances.seed_freedom),
+    seeds = tuple(
+        replace(
+            part,
+            variance=part.variance / factor,
+            noise=part.noise / factor,
+            freedom=(part.freedom - part.prior + 1) * factor - 1 + part.prior,
+        )
+        for part in variances.seeds
     )
+    return replace(variances, seeds=seeds)
 
 
 def _both(variances: Variances, factor: float) -> Variances:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from gru4recf.decision import judge
 from gru4recf.errors import StudyError
-from gru4recf.evidence import rank_columns, rank_matrix, slice_by_support, tie_matrix
+from gru4recf.evidence import rank_columns, rank_matrix, slice_by_support, tie_matrix, trained_networks
 from gru4recf.intervals import interval
 from gru4recf.metrics import CUTOFFS, METRICS, PRIMARY, per_event
 from gru4recf.statistics import Contrast, bootstrap, session_sums
@@ -141,7 +141,8 @@ def _contrasts(
 ) -> dict[tuple[str, str], Contrast | None]:
     """Return (rival, metric) -> contrast, none where the rival has no hits."""
     codes = pd.factorize(case.events["session"])[0]
-    ranks = {variant: _ranks(case.events, variant, strategy, case.ties) for variant in (better, *case.rivals)}
+    variants = dict.fromkeys([better, *case.rivals, *trained_networks(case.events, strategy)])
+    ranks = {variant: _ranks(case.events, variant, strategy, case.ties) for variant in variants}
     sums = {(v, m): session_sums(per_event(m, values), codes) for v, values in ranks.items() for m in case.metrics}
     pairs = [((better, m), (rival, m)) for rival in case.rivals for m in case.metrics]
     defined = [pair for pair in pairs if sums[pair[1]].any()]

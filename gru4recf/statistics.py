@@ -1,40 +1,59 @@
-"""How sure a difference between two variants is: a paired bootstrap of sessions and seeds, and Holm's correction.
+"""How sure a difference between two variants is: a paired bootstrap of sessions and seeds.
 
 The value of a variant is the mean over seeds of (sum of the metric over events) / (number of events). Two things would
-be drawn anew by a new study, and both are resampled, in the same way for every variant so that comparisons are paired:
+be drawn anew by a new study, and both are resampled:
 
-* sessions, with replacement, events staying with their session; the number of events varies with them;
-* seeds, by random normal weights: drawn with replacement, 3 seeds have 10 outcomes and no tail (Praestgaard & Wellner
-  1993, Ann. Probab. 21(4), on exchangeable weights). Weights go with the seed number where both variants have equally
-  many (valid whether or not equal numbers make equal errors), else they are independent. One seed, as of popularity,
-  adds no variance.
+* sessions, with replacement, events staying with their session, in the same way for every variant so that comparisons
+  are paired; the number of events varies with them;
+* seeds, by normal draws with the variance of the mean over seeds: drawn with replacement, 3 seeds have 10 outcomes and
+  no tail. Seeds of two variants are independent: a seed's number makes no errors that two architectures share. The
+  variance of a network is drawn towards those of the others (`moderation.py`). One seed, as of popularity, adds none.
 
 A draw is the session part plus the seed part. Multiplying the two kinds of weight instead would count what is peculiar
 to one session under one seed three times (Owen 2007, The pigeonhole bootstrap, Ann. Appl. Stat. 1(2)). It is counted
 once, in the seed part, because the spread of the seeds' values holds it; the session part is scaled down by as much, to
 the variance of sessions alone (analysis of variance: Searle, Casella & McCulloch 1992, Variance Components).
 
-Each of the two variances is known from few or many degrees of freedom, and each gets its own Student factor: the
-interval reaches sqrt(t(sessions - 1)^2 variance of sessions + t(seeds - 1)^2 variance of seeds) to both sides
+Each of the variances is known from few or many degrees of freedom, and each gets its own Student factor: the
+interval reaches sqrt(t(sessions - 1)^2 variance of sessions + sum of t(freedom)^2 variance of seeds) to both sides
 (Banerjee 1960, J. Am. Stat. Assoc. 55(292), who proves that it then holds the truth at least as often as it says, at
 every level; one common factor by Satterthwaite's rule raises false alarms severalfold at the small levels of Holm's
 correction). Few seeds may agree by luck, but what is peculiar to a session under a seed is known from all sessions: the
 interval is never narrower than the sessions alone would make it for the seeds that were run. The draws give the shape;
-the deviation of the draw at each rank is multiplied by that width over the normal one. With seeds alone this is
-Student's interval, with sessions alone the percentile interval.
+the deviation of the draw at each rank is multiplied by that width over the normal one. With sessions alone this is the
+percentile interval.
 
 How often the 95% interval then holds the truth is measured by `benchmarks/coverage.py`, which writes
 reports/benchmarks/coverage.json, and how often a whole study raises a false alarm by `benchmarks/simulated_studies.py`.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+import zlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from gru4recf.moderation import moderate
+
 ROUNDING = 1e-12  # metrics lie in [0, 1]; a smaller difference is the order of a sum, not a result
 CHUNK = 2_000_000  # session weights held at once: 16 MB
+
+Key = tuple[str, str]  # variant, metric
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """How sure the mean of one variant over its seeds is, on one metric."""
+
+    variance: float
+    """Of the mean over seeds, moderated by other networks."""
+    noise: float
+    """The part of it that is peculiar to a session under a seed, which more sessions reduce too."""
+    freedom: float
+    """Degrees of freedom of `variance`."""
+    prior: float
+    """How many of them come from other networks, and not from this one's seeds."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +62,35 @@ class Variances:
 
     sessions: float
     """Of sessions alone."""
-    seeds: tuple[float, ...]
-    """Of the seeds: one for variants paired by seed, else one each; none for one seed."""
-    noise: tuple[float, ...]
-    """The part of each of `seeds` that is peculiar to a session under a seed, which more sessions reduce too."""
+    seeds: tuple[SeedSpread, ...]
+    """Of each of the two variants that has more than one seed."""
     session_freedom: int
-    seed_freedom: tuple[int, ...]
 
     @property
     def total(self) -> float:
         """Of the difference. The seeds' part is at least the noise, which is known well however few the seeds."""
-        return self.sessions + max(sum(self.seeds), sum(self.noise))
+        return self.sessions + max(self.of_seeds, self.noise)
+
+    @property
+    def of_seeds(self) -> float:
+        return sum(part.variance for part in self.seeds)
+
+    @property
+    def noise(self) -> float:
+        return sum(part.noise for part in self.seeds)
 
     def relative_to(self, value: float) -> "Variances":
         """Return the variances of the difference divided by `value`."""
-        seeds, noise = (tuple(part / value**2 for part in parts) for parts in (self.seeds, self.noise))
-        return replace(self, sessions=self.sessions / value**2, seeds=seeds, noise=noise)
+        seeds = tuple(replace(p, variance=p.variance / value**2, noise=p.noise / value**2) for p in self.seeds)
+        return replace(self, sessions=self.sessions / value**2, seeds=seeds)
 
     def half_width(self, tail: np.ndarray | float) -> np.ndarray:
         """Return how far the interval reaches that leaves out `tail` on either side; the shape of `tail`."""
         of_sessions = stdtrit(self.session_freedom, tail) ** 2
         squares = of_sessions * self.sessions
-        for variance, freedom in zip(self.seeds, self.seed_freedom, strict=True):
-            squares = squares + stdtrit(freedom, tail) ** 2 * variance
-        return np.sqrt(np.maximum(squares, of_sessions * (self.sessions + sum(self.noise))))
+        for part in self.seeds:
+            squares = squares + stdtrit(part.freedom, tail) ** 2 * part.variance
+        return np.sqrt(np.maximum(squares, of_sessions * (self.sessions + self.noise)))
 
 
 @dataclass(frozen=True)
@@ -78,7 +102,7 @@ class Contrast:
     seed_sd_better: float
     seed_sd_worse: float
     seed_sd_difference: float
-    """Standard deviation over seeds of the difference; of two unpaired variants, from both."""
+    """Standard deviation of the difference of two single runs, from both."""
     difference: float
     draws: np.ndarray
     """Draws of the difference, in no order that means anything."""
@@ -113,17 +137,6 @@ def session_draws(sums: np.ndarray, sizes: np.ndarray, n_draws: int, rng: np.ran
     return totals[:, :-1] / totals[:, -1:]
 
 
-def seed_weights(n_seeds: int, n_draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how far the weights of reweighted seeds lie from 1 / n_seeds, (n_draws, n_seeds); zero for one seed.
-
-    A row adds up to zero, and the variance of a mean over seeds is estimated without bias.
-    """
-    if n_seeds == 1:
-        return np.zeros((n_draws, 1))
-    weights = rng.standard_normal((n_draws, n_seeds))
-    return (weights - weights.mean(axis=1, keepdims=True)) / np.sqrt(n_seeds * (n_seeds - 1))
-
-
 def session_variance(sums: np.ndarray, sizes: np.ndarray) -> float:
     """Return the squared standard error of the ratio sum(sums) / sum(sizes) over sessions, both (n_sessions,)."""
     n_sessions = len(sizes)
@@ -134,7 +147,7 @@ def session_variance(sums: np.ndarray, sizes: np.ndarray) -> float:
 def seed_variance(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
     """Return the variance of the mean over seeds, and the part of it that is peculiar to a session under a seed.
 
-    `sums` (S, n_sessions) are of one variant, or of the difference of two paired by seed; at least two seeds.
+    `sums` (S, n_sessions) are of one variant with at least two seeds.
     """
     n_seeds, n_events = len(sums), sizes.sum()
     values = sums.sum(axis=1) / n_events
@@ -143,56 +156,86 @@ def seed_variance(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
     return float(values.var(ddof=1) / n_seeds), float((noise**2).sum() / (n_events**2 * n_seeds * (n_seeds - 1)))
 
 
-def variances(better: np.ndarray, worse: np.ndarray, sizes: np.ndarray) -> Variances:
-    """Split the variance of the difference of two variants, sums (S, n_sessions) each; S may differ."""
-    groups = [group for group in _groups(better, worse) if len(group) > 1]
-    seeds, noise = zip(*(seed_variance(group, sizes) for group in groups), strict=True) if groups else ((), ())
-    both = session_variance(better.mean(axis=0) - worse.mean(axis=0), sizes)
-    freedom = tuple(len(group) - 1 for group in groups)
-    return Variances(max(both - sum(noise), 0.0), seeds, noise, len(sizes) - 1, freedom)
+def seed_spreads(
+    sums: Mapping[Key, np.ndarray], sizes: np.ndarray, apart: Collection[str] = ()
+) -> dict[Key, SeedSpread]:
+    """Return the spread of every key with more than one seed, moderated by the other variants of its metric.
+
+    Variants in `apart` neither tell about others nor are told about.
+    """
+    spreads = {}
+    for metric in dict.fromkeys(metric for _, metric in sums):
+        own = {key: seed_variance(sums[key], sizes) for key in sums if key[1] == metric and len(sums[key]) > 1}
+        alike = [key for key in own if key[0] not in apart]
+        for group in (alike, *([key] for key in own if key[0] in apart)):
+            n_seeds = np.array([len(sums[key]) for key in group])
+            of_one_seed, prior = moderate(n_seeds * [own[key][0] for key in group], n_seeds - 1)
+            for i, key in enumerate(group):
+                n = int(n_seeds[i])
+                spreads[key] = SeedSpread(of_one_seed[i] / n, own[key][1], n - 1 + prior[i], prior[i])
+    return spreads
+
+
+def variances(
+    better: Key, worse: Key, sums: Mapping[Key, np.ndarray], sizes: np.ndarray, spreads: Mapping[Key, SeedSpread]
+) -> Variances:
+    """Split the variance of the difference of two variants; a variant differs from itself by nothing."""
+    parts = tuple(spreads[key] for key in (better, worse) if key in spreads and better != worse)
+    both = session_variance(sums[better].mean(axis=0) - sums[worse].mean(axis=0), sizes)
+    return Variances(max(both - sum(part.noise for part in parts), 0.0), parts, len(sizes) - 1)
 
 
 def bootstrap(
-    sums: Mapping[Hashable, np.ndarray],
+    sums: Mapping[Key, np.ndarray],
     sizes: np.ndarray,
-    pairs: Iterable[tuple[Hashable, Hashable]],
+    pairs: Iterable[tuple[Key, Key]],
     *,
     n_draws: int,
     rng: np.random.Generator,
-) -> dict[tuple[Hashable, Hashable], Contrast]:
+    apart: Collection[str] = (),
+) -> dict[tuple[Key, Key], Contrast]:
     """Compare each pair (better, worse) of keys of `sums`, with one resampling for all of them.
 
     Args:
-        sums: for each variant and metric the sums per session and seed, (S, n_sessions); S may differ.
+        sums: for each variant and metric the sums per session and seed, (S, n_sessions); S may differ. All of them
+            tell how far seeds spread, also those that no pair names.
         sizes: (n_sessions,) events per session; at least two sessions.
         pairs: keys to compare; the value of `worse` is above zero.
         n_draws: bootstrap draws.
-        rng: the same state gives the same bytes, and pairs left out do not change the others.
+        rng: the same state gives the same bytes, and pairs and metrics left out do not change the others.
+        apart: variants whose spread is of another kind, such as an untrained network's.
     """
     sizes = np.asarray(sizes, dtype=np.float64)
-    weights = {n: seed_weights(n, n_draws, rng) for n in sorted({len(values) for values in sums.values()})}
-    drawn = session_draws(np.stack([values.mean(axis=0) for values in sums.values()]), sizes, n_draws, rng)
-    values = {key: value.sum(axis=1) / sizes.sum() for key, value in sums.items()}  # (S,) one value per seed
-    session_parts = {key: part - values[key].mean() for key, part in zip(sums, drawn.T, strict=True)}
-    seed_parts = {key: weights[len(value)] @ value for key, value in values.items()}
+    pairs = list(pairs)
+    compared = list(dict.fromkeys(key for pair in pairs for key in pair))
+    spreads = seed_spreads(sums, sizes, apart)
+    drawn = session_draws(np.stack([sums[key].mean(axis=0) for key in compared]), sizes, n_draws, rng)
+    values = {key: sums[key].sum(axis=1) / sizes.sum() for key in compared}  # (S,) one value per seed
+    session_parts = {key: part - values[key].mean() for key, part in zip(compared, drawn.T, strict=True)}
+    root = int(rng.integers(2**63))
+    seed_parts = {
+        key: np.sqrt(spreads[key].variance) * _normal(root, key, n_draws) for key in compared if key in spreads
+    }
 
-    def contrast(better: Hashable, worse: Hashable) -> Contrast:
+    def contrast(better: Key, worse: Key) -> Contrast:
         mean_better, mean_worse = float(values[better].mean()), float(values[worse].mean())
         difference = float(_cut(mean_better - mean_worse))
-        parts = variances(sums[better], sums[worse], sizes)
+        source = better if _equal(sums[better], sums[worse]) else worse  # equal ranks come from equal runs
+        parts = variances(better, source, sums, sizes, spreads)
         session_part = session_parts[better] - session_parts[worse]
         drawn_variance = session_part.var()
-        of_sessions = parts.total - sum(parts.seeds)
+        of_sessions = parts.total - parts.of_seeds
         alone = np.sqrt(of_sessions / drawn_variance) if drawn_variance > 0 else 0.0
-        draws = _cut(difference + alone * session_part + seed_parts[better] - seed_parts[worse])
-        relative_draws = _ratio(draws, mean_worse + alone * session_parts[worse] + seed_parts[worse])
+        of_worse = seed_parts.get(source, 0.0)
+        draws = _cut(difference + alone * session_part + seed_parts.get(better, 0.0) - of_worse)
+        relative_draws = _ratio(draws, mean_worse + alone * session_parts[worse] + of_worse)
         factors = _student_factors(parts, n_draws)
         return Contrast(
             mean_better,
             mean_worse,
             _sd(values[better]),
             _sd(values[worse]),
-            _sd(*_groups(values[better], values[worse])),
+            float(np.hypot(_sd(values[better]), _sd(values[worse]))),
             difference,
             _cut(_stretched(draws, difference, factors)),
             _stretched(relative_draws, difference / mean_worse, factors),
@@ -202,9 +245,18 @@ def bootstrap(
     return {(better, worse): contrast(better, worse) for better, worse in pairs}
 
 
+def _normal(root: int, key: Key, n_draws: int) -> np.ndarray:
+    """Return standard normal draws of a key, the same ones whatever other keys there are."""
+    return np.random.default_rng([root, zlib.crc32("/".join(key).encode())]).standard_normal(n_draws)
+
+
 def _cut(values: np.ndarray | float) -> np.ndarray:
     """Set to zero what is only the rounding of a sum, so that equal ranks differ by exactly nothing."""
     return np.where(np.abs(values) < ROUNDING, 0.0, values)
+
+
+def _equal(better: np.ndarray, worse: np.ndarray) -> bool:
+    return better.shape == worse.shape and np.allclose(better, worse, rtol=0, atol=ROUNDING)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -213,13 +265,8 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=undefined, where=denominator > ROUNDING)
 
 
-def _groups(better: np.ndarray, worse: np.ndarray) -> list[np.ndarray]:
-    """Return what varies between seeds: the difference of variants paired by seed, else each of the two."""
-    return [better - worse] if len(better) == len(worse) else [better, worse]
-
-
-def _sd(*groups: np.ndarray) -> float:
-    return float(np.sqrt(sum(values.var(ddof=1) for values in groups if len(values) > 1)))
+def _sd(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def _student_factors(parts: Variances, n_draws: int) -> np.ndarray:

@@ -14,12 +14,14 @@ from gru4recf.claims import Claim, DatasetRanks, best_of, rivals_of
 from gru4recf.decision import compare, decide, judge
 from gru4recf.errors import StudyError
 from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_value
+from gru4recf.moderation import moderate
 from gru4recf.power import MoreEvidence, detectable, detection_power, equivalence_power, more_evidence
-from gru4recf.statistics import Variances, bootstrap, session_draws, session_sums
+from gru4recf.statistics import SeedSpread, Variances, bootstrap, session_draws, session_sums
 from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, percent, probability
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import coverage
 import simulated_studies
 from simulated_studies import Design
 
@@ -44,9 +46,12 @@ def evidence(n_seeds=3, n_events=1200, seed=0, dataset="toy", **other_ranks):
     return DatasetRanks(dataset, sessions, ranks | other_ranks, dict.fromkeys("abc", 0.1))
 
 
+BETTER, WORSE = ("better", "metric"), ("worse", "metric")
+
+
 def contrast(better, worse, sizes, n_draws=4000, seed=0):
-    sums = {"better": np.atleast_2d(better), "worse": np.atleast_2d(worse)}
-    return bootstrap(sums, sizes, [("better", "worse")], n_draws=n_draws, rng=rng(seed))["better", "worse"]
+    sums = {BETTER: np.atleast_2d(better), WORSE: np.atleast_2d(worse)}
+    return bootstrap(sums, sizes, [(BETTER, WORSE)], n_draws=n_draws, rng=rng(seed))[BETTER, WORSE]
 
 
 def within_binomial_error(hits, n, rate):
@@ -108,102 +113,137 @@ class TestSeeds:
         variance, noise = statistics.seed_variance(np.array([[0.0, 2.0], [2.0, 0.0]]), np.ones(2))
         assert (variance, noise) == (0, 0.5)
 
-    @pytest.mark.parametrize("n_seeds", [2, 3, 10])
-    def test_resampled_mean_has_the_unbiased_variance(self, n_seeds):
-        values = rng(n_seeds).normal(size=n_seeds)
-        drawn = statistics.seed_weights(n_seeds, 40_000, rng()) @ values
-        assert drawn.var() == pytest.approx(values.var(ddof=1) / n_seeds, rel=0.05)
-
-    def test_one_seed_has_no_variance(self):
-        assert not statistics.seed_weights(1, 5, rng()).any()
-
     def test_noise_of_a_session_under_a_seed_is_counted_once(self):
         """Counted twice the ratio would be above 2, in products of weights above 3; 1.2 is what the floor leaves,
-        times 1.3 for nine degrees of freedom."""
-        sums = {i: rng(i).normal(10, 1, (10, 500)) for i in range(40)}
-        sums["worse"] = np.full((10, 500), 10.0)
-        found = bootstrap(sums, np.ones(500), [(i, "worse") for i in range(40)], n_draws=1000, rng=rng())
-        assert 0.95 < np.mean([c.draws.var() for c in found.values()]) / (1 / (10 * 500)) < 1.8
+        times 1.1 for the degrees of freedom."""
+        sums = {(f"{i}", "m"): rng(i).normal(10, 1, (10, 500)) for i in range(40)}
+        pairs = [(key, WORSE) for key in sums]
+        sums[WORSE] = np.full((1, 500), 10.0)
+        found = bootstrap(sums, np.ones(500), pairs, n_draws=1000, rng=rng())
+        assert 0.95 < np.mean([c.draws.var() for c in found.values()]) / (1 / (10 * 500)) < 1.6
 
     @pytest.mark.parametrize("alpha", [0.05, 0.05 / 18])
     def test_seeds_alone_give_the_interval_of_student(self, alpha):
         values = stats.norm.ppf((np.arange(10) + 0.5) / 10)[:, None]
-        found = contrast(10 + values + np.zeros((10, 50)), np.full((10, 50), 10.0), np.ones(50), n_draws=40_000)
+        found = contrast(10 + values + np.zeros((10, 50)), np.full((1, 50), 10.0), np.ones(50), n_draws=40_000)
         expected = stats.t.ppf(1 - alpha / 2, 9) * values.std(ddof=1) / np.sqrt(10)
         assert interval(found.draws, alpha) == pytest.approx((-expected, expected), rel=0.1)
         assert interval(found.relative_draws, alpha) == pytest.approx((-expected / 10, expected / 10), rel=0.1)
-        oracle = stats.ttest_rel(values[:, 0] + 10.5, np.full(10, 10.0))
-        shifted = contrast(10.5 + values + np.zeros((10, 50)), np.full((10, 50), 10.0), np.ones(50), n_draws=40_000)
+        oracle = stats.ttest_1samp(values[:, 0] + 10.5, 10.0)
+        shifted = contrast(10.5 + values + np.zeros((10, 50)), np.full((1, 50), 10.0), np.ones(50), n_draws=40_000)
         assert p_value(shifted.draws) == pytest.approx(oracle.pvalue, rel=0.1)
 
-    def test_unequal_numbers_are_resampled_independently(self):
+    def test_variances_of_both_variants_add_up(self):
         shift = np.array([-1.0, 0, 1])[:, None]
         one_sided = contrast(10 + shift + np.zeros((3, 50)), np.full((1, 50), 9.0), np.ones(50))
-        paired = contrast(10 + shift + np.zeros((3, 50)), 9 + shift + np.zeros((3, 50)), np.ones(50))
         both = contrast(10 + shift + np.zeros((3, 50)), np.array([[9.0], [11]]) + np.zeros((2, 50)), np.ones(50))
-        assert one_sided.variances.seed_freedom == (2,)
-        assert one_sided.variances.seeds == pytest.approx((1 / 3,))
-        assert both.variances.seeds == pytest.approx((1 / 3, 1))
+        assert one_sided.variances.seeds == (SeedSpread(pytest.approx(1 / 3), 0.0, 2, 0),)
         assert (one_sided.seed_sd_better, one_sided.seed_sd_worse, one_sided.seed_sd_difference) == (1, 0, 1)
+        assert (both.seed_sd_better, both.seed_sd_worse) == (1, pytest.approx(np.sqrt(2)))
         assert both.seed_sd_difference == pytest.approx(np.sqrt(1 + 2))
-        assert paired.seed_sd_difference == 0
-        assert interval(paired.draws) == pytest.approx((1, 1), abs=1e-12)
+        # three degrees of freedom in all, and the variances of a seed, 1 and 2, drawn towards each other
+        first, second = both.variances.seeds
+        assert (first.freedom, second.freedom) == (3, 3)
+        assert 1 < 2 * second.variance / (3 * first.variance) < 2
+
+    def test_equal_ranks_differ_by_nothing(self):
+        values = rng().random((3, 50))
+        assert interval(contrast(values, values, np.ones(50)).draws) == (0, 0)
+
+    def test_variants_set_apart_tell_nothing_of_others(self):
+        sums = {(name, "m"): rng(i).normal(10, 1, (4, 50)) for i, name in enumerate("abc")}
+        alone = statistics.seed_spreads({k: v for k, v in sums.items() if k[0] != "c"}, np.ones(50))
+        apart = statistics.seed_spreads(sums, np.ones(50), apart=("c",))
+        assert {k: v for k, v in apart.items() if k[0] != "c"} == alone
+        assert apart["c", "m"].freedom == 3
+        assert statistics.seed_spreads(sums, np.ones(50))["a", "m"] != alone["a", "m"]
+
+    def test_metrics_tell_nothing_of_one_another(self):
+        sums = {("a", m): rng(i).normal(10, 1 + i, (4, 50)) for i, m in enumerate("xy")}
+        assert [part.freedom for part in statistics.seed_spreads(sums, np.ones(50)).values()] == [3, 3]
 
     def test_each_variance_has_its_own_student_factor(self):
-        parts = Variances(4.0, (1.0, 2.0), (0.5, 0.0), 10, (2, 4))
+        parts = Variances(4.0, (SeedSpread(1.0, 0.5, 2, 0), SeedSpread(2.0, 0.0, 4, 0)), 10)
         t = [stats.t.ppf(0.99, freedom) for freedom in (10, 2, 4)]
         assert parts.half_width(0.01) == pytest.approx(np.sqrt(4 * t[0] ** 2 + t[1] ** 2 + 2 * t[2] ** 2))
 
     def test_seeds_that_agree_by_luck_leave_the_interval_of_sessions(self):
-        """Both seeds have the same value, in sessions that differ: the sessions' error is known whatever the seeds."""
-        parts = Variances(4.0, (0.0,), (5.0,), 10, (2,))
+        """All seeds have the same value, in sessions that differ: the sessions' error is known whatever the seeds."""
+        parts = Variances(4.0, (SeedSpread(0.0, 5.0, 2, 0),), 10)
         assert parts.half_width(0.025) == pytest.approx(3 * stats.t.ppf(0.975, 10))
         better = 10 + rng().normal(size=(3, 400))
         better -= better.mean(axis=1, keepdims=True) - 10
-        found = contrast(better, np.full((3, 400), 10.0), np.ones(400), n_draws=20_000)
+        found = contrast(better, np.full((1, 400), 10.0), np.ones(400), n_draws=20_000)
         expected = stats.sem(better.mean(axis=0)) * stats.t.ppf(0.975, 399)
         assert interval(found.draws) == pytest.approx((-expected, expected), rel=0.05)
 
 
-def simulated_intervals(n_seeds, spread, noise, n_studies, *, alpha=0.05, n_sessions=600):
-    """Return, for either kind of draws, in how many studies the interval holds the true difference of zero.
+class TestModeration:
+    """Smyth's formulas, by hand and by simulation from his model."""
 
-    `spread` is the sd between seeds over the standard error of sessions, `noise` the variance of what a session adds
-    under one seed over that of what it adds under all. The studies share one resampling.
-    """
-    generator = rng(n_seeds)
-    sizes = 1 + generator.geometric(0.25, n_sessions)
-    error = np.sqrt((1 + noise / n_seeds) * (sizes**2).sum()) / sizes.sum()
-    sums = {"worse": np.tile(100.0 * sizes, (n_seeds, 1))}
-    for study in range(n_studies):
-        of_session = generator.standard_exponential(n_sessions) - 1
-        of_both = np.sqrt(noise) * generator.normal(size=(n_seeds, n_sessions))
-        of_seed = generator.normal(0, spread * error, (n_seeds, 1))
-        sums[study] = sums["worse"] + sizes * (of_session + of_both + of_seed)
-    pairs = [(study, "worse") for study in range(n_studies)]
-    found = bootstrap(sums, sizes, pairs, n_draws=1000 if alpha > 0.01 else 4000, rng=generator)
-    ends = [[interval(getattr(found[p], kind), alpha) for p in pairs] for kind in ("draws", "relative_draws")]
-    return [sum(low <= 0 <= high for low, high in bounds) for bounds in ends]
+    def test_variances_that_agree_are_drawn_to_their_typical_one(self):
+        """Less spread than luck alone gives: four prior degrees, typical exp(mean log - e(2) + e(4)), e(d) the mean of
+        log(chi2(d) / d): digamma(1) - log 1 = -.5772 and digamma(2) - log 2 = -.2704."""
+        moderated, prior = moderate([1.0, 1.5, 2.0, 1.0], [2, 2, 2, 2])
+        typical = np.exp(np.log([1.0, 1.5, 2.0, 1.0]).mean() + 0.577216 - 0.270363)
+        assert prior.tolist() == [4, 4, 4, 4]
+        assert moderated == pytest.approx((4 * typical + 2 * np.array([1, 1.5, 2, 1])) / 6, rel=1e-5)
+
+    def test_others_add_no_more_degrees_than_they_have(self):
+        assert moderate([1.0, 1.1], [2, 1])[1].tolist() == [1, 2]
+
+    def test_one_alone_and_none_above_zero_stay(self):
+        for variances, freedom in (([2.0], [3]), ([0.0, 0.0], [2, 2]), ([], [])):
+            moderated, prior = moderate(variances, freedom)
+            assert moderated.tolist() == variances
+            assert not prior.any()
+
+    def test_one_zero_among_many_is_no_error(self):
+        moderated, prior = moderate([0.0, 1.0, 1.0], [4, 4, 4])
+        assert np.isfinite(moderated).all()
+        assert prior[0] < 1
+
+    @pytest.mark.parametrize("d0", [1.0, 2.5])
+    def test_recovers_the_model(self, d0):
+        generator = rng(5)
+        true = 3.0 * d0 / generator.chisquare(d0, 20_000)
+        found = true * generator.chisquare(6, 20_000) / 6
+        moderated, prior = moderate(found, np.full(20_000, 6))
+        assert prior[0] == pytest.approx(d0, rel=0.05)
+        typical = ((d0 + 6) * moderated - 6 * found) / d0
+        assert np.median(typical) == pytest.approx(3.0, rel=0.1)
+
+    def test_the_moderated_one_is_nearer_to_the_truth(self):
+        generator = rng(6)
+        true = 4 / generator.chisquare(4, (400, 8))
+        found = true * generator.chisquare(2, (400, 8)) / 2
+        moderated = np.array([moderate(row, np.full(8, 2))[0] for row in found])
+        errors = [np.mean(np.abs(np.log(values / true))) for values in (moderated, found)]
+        assert errors[0] < 0.75 * errors[1]
 
 
 class TestCoverage:
-    """The 95% interval covers the truth in 95% of simulated studies."""
+    """The 95% interval covers the truth in 95% of simulated studies; benchmarks/coverage.py has many more."""
 
-    @pytest.mark.parametrize(("n_seeds", "spread", "noise"), [(1, 0, 1), (3, 3, 10), (5, 3, 10), (10, 3, 10)])
-    def test_interval_covers_the_truth(self, n_seeds, spread, noise):
-        """With spreads as in practice; benchmarks/coverage.py has many more."""
-        for held in simulated_intervals(n_seeds, spread, noise, 400):
+    @pytest.mark.parametrize(
+        ("n_seeds", "spread", "noise", "agreement"), [(1, 0, 1, None), (3, 3, 10, 4), (5, 3, 10, 4), (10, 3, 10, None)]
+    )
+    def test_interval_covers_the_truth(self, n_seeds, spread, noise, agreement):
+        """With spreads as in practice."""
+        for ends in coverage.intervals_of(n_seeds, spread, noise, agreement, 400, n_sessions=300).values():
+            held = np.sum((ends[:, 0, 0] <= 0) & (ends[:, 0, 1] >= 0))
             assert within_binomial_error(held, 400, 0.95)
 
     @pytest.mark.parametrize(("n_seeds", "spread", "noise"), [(2, 2, 0), (2, 5, 1), (3, 0.5, 1), (3, 5, 0)])
     def test_interval_never_covers_too_little(self, n_seeds, spread, noise):
-        assert min(simulated_intervals(n_seeds, spread, noise, 400)) >= stats.binom.ppf(0.0005, 400, 0.95)
+        ends = coverage.intervals_of(n_seeds, spread, noise, None, 400, n_sessions=100)["draws"]
+        assert np.sum((ends[:, 0, 0] <= 0) & (ends[:, 0, 1] >= 0)) >= stats.binom.ppf(0.0005, 400, 0.95)
 
     def test_small_levels_hold_too(self):
-        """Of 1,000 intervals at the first level of a family of 18, 2.8 may miss; by Satterthwaite's rule 14 do."""
-        alpha = 0.05 / 18
-        held = simulated_intervals(3, 5, 5, 1000, alpha=alpha, n_sessions=100)[0]
-        assert 1000 - held <= stats.binom.ppf(0.999, 1000, alpha)
+        """Of 1,000 intervals at the first level of a family of 18, 2.8 may miss."""
+        ends = coverage.intervals_of(3, 5, 5, 4, 1000, n_sessions=60)["draws"]
+        missed = np.sum((ends[:, 1, 0] > 0) | (ends[:, 1, 1] < 0))
+        assert missed <= stats.binom.ppf(0.999, 1000, coverage.HOLM)
 
     def test_false_alarms_stay_below_five_percent(self):
         """No variant differs: any supported or refuted contrast of two claims and two metrics is a false alarm."""
@@ -276,7 +316,7 @@ class TestEquivalence:
     @pytest.mark.parametrize("shift", [0.0, 0.01, 0.018, -0.03])
     def test_agrees_with_statsmodels_for_seeds_alone(self, shift):
         values = 1 + shift + 0.03 * stats.norm.ppf((np.arange(10) + 0.5) / 10)
-        found = contrast(values[:, None] + np.zeros((10, 50)), np.ones((10, 50)), np.ones(50), n_draws=40_000)
+        found = contrast(values[:, None] + np.zeros((10, 50)), np.ones((1, 50)), np.ones(50), n_draws=40_000)
         expected = ttost_paired(values, np.ones(10), -0.02, 0.02)[0]
         assert p_equivalence(found.relative_draws, 0.02) == pytest.approx(expected, rel=0.1, abs=0.002)
 
@@ -287,9 +327,9 @@ class TestEquivalence:
         assert (p_equivalence(draws, 2.0) <= 0.05) == (low > -2 and high < 2)
 
 
-SESSIONS_ONLY = Variances(1.0, (), (), 10**6, ())
-FEW_SEEDS = Variances(0.5, (1.5,), (0.5,), 999, (4,))
-TWO_GROUPS = Variances(0.5, (1.0, 0.5), (0.2, 0.5), 999, (2, 9))
+SESSIONS_ONLY = Variances(1.0, (), 10**6)
+FEW_SEEDS = Variances(0.5, (SeedSpread(1.5, 0.5, 4, 0),), 999)
+TWO_GROUPS = Variances(0.5, (SeedSpread(1.0, 0.2, 2, 0), SeedSpread(0.5, 0.5, 9, 4)), 999)
 
 
 class TestPower:
@@ -298,7 +338,7 @@ class TestPower:
         assert detectable(SESSIONS_ONLY, 0.05) == pytest.approx(stats.norm.ppf(0.975) + stats.norm.ppf(0.8), rel=1e-3)
 
     def test_seeds_alone_give_the_noncentral_t(self):
-        effect = detectable(Variances(0.0, (1.0,), (0.0,), 10**6, (4,)), 0.01)
+        effect = detectable(Variances(0.0, (SeedSpread(1.0, 0.0, 4, 0),), 10**6), 0.01)
         critical = stats.t.ppf(0.995, 4)
         assert stats.nct.sf(critical, 4, effect) + stats.nct.cdf(-critical, 4, effect) == pytest.approx(0.8, abs=0.005)
 
@@ -316,7 +356,7 @@ class TestPower:
         assert equivalence_power(effect, FEW_SEEDS, 0.05, 6.0) == pytest.approx(shown, abs=0.01)
 
     def test_no_spread_says_nothing(self):
-        nothing = Variances(0.0, (0.0,), (0.0,), 9, (2,))
+        nothing = Variances(0.0, (SeedSpread(0.0, 0.0, 2, 0),), 9)
         assert detectable(nothing, 0.05) is None
         assert more_evidence(0.0, nothing, level=0.05, alpha=0.05, margin=0.02) is None
 
@@ -324,14 +364,11 @@ class TestPower:
 def simulated_tests(variances, level, n):
     """Return errors of estimates and half widths of intervals of `n` studies whose true variances are these."""
     generator = rng(7)
-    drawn = [
-        value * generator.chisquare(freedom, n) / freedom
-        for value, freedom in zip(variances.seeds, variances.seed_freedom, strict=True)
-    ]
+    drawn = [part.variance * generator.chisquare(part.freedom, n) / part.freedom for part in variances.seeds]
     squares = stats.t.ppf(1 - level / 2, variances.session_freedom) ** 2 * variances.sessions
-    for value, freedom in zip(drawn, variances.seed_freedom, strict=True):
-        squares = squares + stats.t.ppf(1 - level / 2, freedom) ** 2 * value
-    floor = stats.t.ppf(1 - level / 2, variances.session_freedom) ** 2 * (variances.sessions + sum(variances.noise))
+    for value, part in zip(drawn, variances.seeds, strict=True):
+        squares = squares + stats.t.ppf(1 - level / 2, part.freedom) ** 2 * value
+    floor = stats.t.ppf(1 - level / 2, variances.session_freedom) ** 2 * (variances.sessions + variances.noise)
     return generator.normal(0, np.sqrt(variances.total), n), np.sqrt(np.maximum(squares, floor))
 
 
@@ -354,20 +391,19 @@ class TestMoreEvidence:
         assert more.sessions == pytest.approx((3.2415 / 2) ** 2, rel=0.03)
 
     def test_more_sessions_are_no_help_where_seeds_differ(self):
-        more = self.needed(1.0, Variances(0.01, (1.0,), (0.01,), 999, (2,)))
+        more = self.needed(1.0, Variances(0.01, (SeedSpread(1.0, 0.01, 2, 0),), 999))
         assert more.sessions is None
         assert 1 < more.seeds < 20
 
     def test_more_seeds_are_no_help_where_sessions_are_few(self):
-        more = self.needed(1.0, Variances(1.0, (0.01,), (0.01,), 99, (4,)))
+        more = self.needed(1.0, Variances(1.0, (SeedSpread(0.01, 0.01, 4, 0),), 99))
         assert more.seeds is None
         assert 1 < more.sessions < 20
 
     def test_what_is_needed_gives_the_power(self):
         more = self.needed(3.0, FEW_SEEDS, level=0.01)
-        grown = replace(
-            FEW_SEEDS, seeds=(1.5 / more.seeds,), noise=(0.5 / more.seeds,), seed_freedom=(5 * more.seeds - 1,)
-        )
+        n = more.seeds
+        grown = replace(FEW_SEEDS, seeds=(SeedSpread(1.5 / n, 0.5 / n, 5 * n - 1, 0),))
         assert detection_power(3.0, grown, 0.01) == pytest.approx(0.8, abs=0.02)
 
     def test_sentences(self):
@@ -515,15 +551,16 @@ class TestCompare:
         found = compare([evidence()], [CLAIM], n_draws=10)["settings"]
         assert found["n_draws"] * 0.05 / found["family"] / 2 == 25
 
-    @pytest.mark.parametrize(("share", "verdict"), [(0.08, "inconclusive"), (0.12, "supported")])
+    @pytest.mark.parametrize(("share", "verdict"), [(0.03, "inconclusive"), (0.045, "supported")])
     def test_verdicts_do_not_hang_on_the_seed_of_the_draws(self, share, verdict):
-        """With one draw beyond each end, the one spreads four times as far and the other is never supported."""
+        """With one draw beyond each end, p-values spread twice as far and a verdict turns with the seed."""
         ranks = evidence().ranks["b"]
         better = np.where(rng(1).random(ranks.shape) < share, np.maximum(1, ranks - 4), ranks)
         better = np.where(rng(2).random(ranks.shape) < 0.4 * share, ranks + 8, better)
         found = [compare([evidence(a=better)], [CLAIM], n_draws=10, seed=seed)["claims"][1] for seed in range(10)]
         assert {row["verdict"] for row in found} == {verdict}
-        assert np.std([row["p_holm"] for row in found]) < 0.006
+        p_values = [row["p_holm"] for row in found]
+        assert np.std(p_values) / np.mean(p_values) < 0.2
 
     def test_one_seed_is_said_so(self):
         popularity = np.full((1, 1200), 9.0)
