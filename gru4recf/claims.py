@@ -8,6 +8,8 @@ import numpy as np
 
 from gru4recf.errors import StudyError
 
+UNTRAINED = ("parallel_untrained",)  # its seeds do not spread as those of trained networks do
+
 
 @dataclass(frozen=True, eq=False)
 class DatasetRanks:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gru4recf.claims import Claim, DatasetRanks
+from gru4recf.claims import UNTRAINED, Claim, DatasetRanks
 from gru4recf.decision import compare
 from gru4recf.errors import StudyError
 from gru4recf.evidence import Evidence, datasets_of, rank_matrix, slice_by_support, trained_networks
 from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
-from gru4recf.models import BASELINES, NETWORKS, UNTRAINED
+from gru4recf.models import BASELINES, NETWORKS
 from gru4recf.statistics import bootstrap, session_sums
 
 N_DRAWS = 10_000

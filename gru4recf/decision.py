@@ -30,11 +30,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from gru4recf.claims import Claim, DatasetRanks, best_of, rivals_of
+from gru4recf.claims import UNTRAINED, Claim, DatasetRanks, best_of, rivals_of
 from gru4recf.errors import StudyError
 from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_value
 from gru4recf.metrics import PRIMARY, per_event
-from gru4recf.models import UNTRAINED
 from gru4recf.power import detectable, more_evidence
 from gru4recf.statistics import Contrast, bootstrap, session_sums
 from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, note

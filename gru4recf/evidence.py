@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gru4recf.claims import UNTRAINED
 from gru4recf.errors import StudyError
 from gru4recf.files import read_json
-from gru4recf.models import CONTROLS, NETWORKS, UNTRAINED
+from gru4recf.models import CONTROLS, NETWORKS
 from gru4recf.results import find_in_checkout
 
 TIES = "/ties"

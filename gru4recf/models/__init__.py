@@ -31,7 +31,6 @@ CONTROLS = {
     "parallel_untrained": "parallel_concat",
 }
 """Control -> the network it is a control of, whose tuned settings it takes."""
-UNTRAINED = ("parallel_untrained",)
 WITHOUT_FEATURES = ("id_only", "id_only_wide", "parallel_item_twice", *baselines.WITHOUT_FEATURES)
 VARIANTS = (*NETWORKS, *CONTROLS, *BASELINES)
 
