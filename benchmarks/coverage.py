@@ -9,7 +9,7 @@ seeds' parts ("agreement": Smyth's prior degrees of freedom, none where all have
 the spreads met in the committed default report, per data set and metric, on average over all pairs of its networks, and
 the agreement of the networks in the long study's report, on average over data sets and metrics. A cell is "within"
 where its count lies in the central 99% of the binomial distribution for 95%. "missed" counts intervals at Holm's first
-level in a family of 18, .28%.
+level in a family of 18, .28%. "met" also has the mean correlation of two networks over equally numbered seeds.
 
 "unlimited" has a few cells again with Smyth's estimate taken as it is, without the limit of `moderation.MOST_PRIOR`.
 """
@@ -110,6 +110,17 @@ def agreement_met() -> tuple[float, int]:
     return 2 * brentq(lambda half: polygamma(1, half) - true, 1e-3, 1e6), n
 
 
+def correlation_met() -> float:
+    """Return how the values of two networks under one number of a seed go together in the long study, on average."""
+    found = []
+    for path, metric in itertools.product(sorted(RANKS_OF_AGREEMENT.glob("*.parquet")), PRIMARY):
+        frame = pd.read_parquet(path)
+        values = np.array([per_event(metric, rank_matrix(frame, v)).mean(axis=1) for v in trained_networks(frame)])
+        pairs = np.corrcoef(values)[np.triu_indices(len(values), 1)]
+        found.append(pairs.mean())
+    return float(np.mean(found))
+
+
 def practice_cells(agreement: float) -> list[dict]:
     """Return the cells of the committed report's data sets and metrics, for every number of seeds a study uses."""
     cells = []
@@ -146,7 +157,7 @@ def main() -> None:
     hard = [cell for cell in grid if cell["seed_spread"] == SPREADS[-1] and cell["agreement"] and not cell["noise"]]
     with mock.patch.object(moderation, "MOST_PRIOR", 1e4):
         unlimited = [measured(cell, n_studies) for cell in hard]
-    met = {"agreement": round(agreement, 2), "variances": n_variances}
+    met = {"agreement": round(agreement, 2), "variances": n_variances, "correlation": round(correlation_met(), 3)}
     study = {"studies_per_cell": n_studies, "networks": N_NETWORKS, "sessions": N_SESSIONS, "met": met}
     save("coverage", {**study, "practice": practice, "cells": cells, "unlimited": unlimited})
 

@@ -106,7 +106,8 @@ def with_published(plan: Plan, folder: Path) -> Plan:
     """Return the plan with the runs of `published_only`.
 
     Raises:
-        StudyError: when a file is not the one that the report in `folder` was made with.
+        StudyError: when a file is not the one that the report in `folder` was made with, or the report is about a data
+            set that cannot be had here, which a new one would leave out.
     """
     digests = read_json(folder / MANIFEST)["files"] if (folder / MANIFEST).is_file() else {}
     for name, digest in digests.items():
@@ -115,6 +116,12 @@ def with_published(plan: Plan, folder: Path) -> Plan:
                 f"{folder / name}: missing or changed since its report was made, so its runs cannot be taken over; "
                 "restore the file, or leave out --published to make the runs again."
             )
+    lost = {label: why for label, why in plan.unavailable.items() if (folder / "ranks" / f"{label}.parquet").is_file()}
+    if lost:
+        raise StudyError(
+            f"{folder} has results of {', '.join(lost)}, and a report without them would take their place. "
+            f"{next(iter(lost.values()))}"
+        )
     return replace(plan, published=published_only(plan, folder))
 
 

@@ -179,6 +179,23 @@ class TestStudy:
         assert process.returncode == 2
         assert not (tmp_path / "runs").exists()
 
+    def test_published_results_are_not_dropped_for_want_of_their_data(self, study, tmp_path):
+        root, _ = study
+        (tmp_path / "tiny.yaml").write_text(
+            yaml.safe_dump({**STUDY, "datasets": [*STUDY["datasets"], {"name": "diginetica"}]})
+        )
+        shutil.copytree(root / "first", tmp_path / "first")
+        ranks = tmp_path / "first" / "ranks"
+        shutil.copy(ranks / "synthetic.parquet", ranks / "diginetica.parquet")
+        before = digests(tmp_path / "first")
+        elsewhere = {"GRU4RECF_DATA": "", "GRU4RECF_CACHE": str(tmp_path / "cache")}
+        process = _study_process(tmp_path, "first", "--published", **elsewhere)
+        assert (
+            "has results of diginetica, and a report without them would take their place." in process.communicate()[0]
+        )
+        assert process.returncode == 2
+        assert digests(tmp_path / "first") == before
+
     def test_failed_runs_keep_their_notebooks_and_the_others_are_reported(self, tmp_path):
         diverging = {"name": "synthetic", "label": "diverging", "settings": {"learning_rate": 1e30}}
         study = {**STUDY, "datasets": [*STUDY["datasets"], diverging], "seeds": 1}
