@@ -207,6 +207,8 @@ def bootstrap(
     """
     sizes = np.asarray(sizes, dtype=np.float64)
     pairs = list(pairs)
+    if not pairs:
+        return {}
     compared = list(dict.fromkeys(key for pair in pairs for key in pair))
     spreads = seed_spreads(sums, sizes, apart)
     drawn = session_draws(np.stack([sums[key].mean(axis=0) for key in compared]), sizes, n_draws, rng)

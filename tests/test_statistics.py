@@ -146,6 +146,9 @@ class TestSeeds:
         assert (first.freedom, second.freedom) == (3, 3)
         assert 1 < 2 * second.variance / (3 * first.variance) < 2
 
+    def test_no_pairs_give_no_contrasts(self):
+        assert bootstrap({BETTER: np.ones((2, 5))}, np.ones(5), [], n_draws=10, rng=rng()) == {}
+
     def test_equal_ranks_differ_by_nothing(self):
         values = rng().random((3, 50))
         assert interval(contrast(values, values, np.ones(50)).draws) == (0, 0)
