@@ -52,7 +52,7 @@ bench: setup recbole-env
 	$(BIN)/python benchmarks/baselines.py
 	$(BIN)/python benchmarks/tuned_baselines.py
 	$(BIN)/python benchmarks/bootstrap.py
-	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/interval_coverage.py
 	$(BIN)/python benchmarks/simulated_studies.py
 	$(BIN)/python benchmarks/reference_point.py
 	$(BIN)/python benchmarks/recbole_speed.py

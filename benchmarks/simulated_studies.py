@@ -6,8 +6,8 @@ A study has four variants, two claims (six contrasts with both primary metrics) 
 from what an event, a session, a variant in a session, a seed of a variant, and an event under a seed add to its
 logarithm. Sizes follow the committed report: `seed_spread` is the standard deviation between seeds of MRR@20 in percent
 (0.7 as on eshop, 3 is more than on its newest 5%) of a typical variant; variants differ in it as networks do
-(`AGREEMENT`, see benchmarks/coverage.py). What came out, noise included, is printed as `seed_sd_percent`, and the
-standard error of sessions alone as `session_error_percent`.
+(`AGREEMENT`, see benchmarks/interval_coverage.py). What came out, noise included, is printed as `seed_sd_percent`, and
+the standard error of sessions alone as `session_error_percent`.
 
 * null: no variant differs, so any contrast that is supported or refuted makes the study a false alarm;
 * planted: parallel_concat has every metric 5% above all others, who miss an event in 21; found where its claim is

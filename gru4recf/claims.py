@@ -23,7 +23,7 @@ class DatasetRanks:
     sessions: np.ndarray
     """(n_events,) label of the session of each test event."""
     ranks: Mapping[str, np.ndarray]
-    """Variant -> (n_seeds, n_events) ranks, 1 is best, infinity a miss; row i is the same seed for every variant."""
+    """Variant -> (n_seeds, n_events) ranks, 1 is best, infinity a miss."""
     validation: Mapping[str, float]
     """Variant -> mean validation MRR@20, by which the best of several candidates is chosen."""
 

@@ -119,8 +119,8 @@ def with_published(plan: Plan, folder: Path) -> Plan:
     lost = {label: why for label, why in plan.unavailable.items() if (folder / "ranks" / f"{label}.parquet").is_file()}
     if lost:
         raise StudyError(
-            f"{folder} has results of {', '.join(lost)}, and a report without them would take their place. "
-            f"{next(iter(lost.values()))}"
+            f"{folder} has results of {', '.join(lost)}, and a report without them would take their place; get the "
+            f"data, or write to another --out without --published. {' '.join(dict.fromkeys(lost.values()))}"
         )
     return replace(plan, published=published_only(plan, folder))
 

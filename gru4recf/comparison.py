@@ -166,7 +166,8 @@ def gains(frame: pd.DataFrame, better: Sequence[str], worse: str, metric: str) -
     if len(sessions) < 2 or not sums[worse, metric].any():
         return []
     pairs = [((variant, metric), (worse, metric)) for variant in better]
-    found = bootstrap(sums, np.bincount(codes), pairs, n_draws=N_DRAWS // 5, rng=np.random.default_rng(0))
+    draws = {"n_draws": N_DRAWS // 5, "rng": np.random.default_rng(0)}
+    found = bootstrap(sums, np.bincount(codes), pairs, **draws, apart=UNTRAINED)
     rows = []
     for ((variant, _), _), contrast in found.items():
         low, high = interval(contrast.relative_draws)

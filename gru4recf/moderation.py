@@ -8,7 +8,10 @@ equally. So each variance is drawn towards the one that is typical of all, as fa
     s_v^2 | sigma_v^2 ~ sigma_v^2 chi2(d) / d      how one from d degrees of freedom comes out
     moderated s_v^2 = (d0 s0^2 + d s_v^2) / (d0 + d), with d0 + d degrees of freedom
 
-d0 and s0^2 are those that give the logarithms of the s_v^2 the mean and the spread that they have.
+d0 and s0^2 are those that give the logarithms of the s_v^2 the mean and the spread that they have. Two limits keep this
+from claiming too much. The others never add more degrees of freedom than `MOST_PRIOR`, nor than they have. And a
+network whose s_v^2 is too large for what the others tell, F(d, d0) times their s0^2, keeps its own and its d: some of
+its seeds may have ended on a plateau (in the spirit of Phipson et al. 2016, Ann. Appl. Stat. 10(2)).
 
 Source: Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1), art. 3, sections 4 and 6.2.
 """
@@ -17,19 +20,20 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, fdtrc, polygamma
 
 MOST_PRIOR = 4.0
 """What other networks tell counts for this many degrees of freedom at most. A few networks agree by luck, and then
-Smyth's estimate is infinite; taken at that, intervals miss up to seven times too often at Holm's small levels
-(`benchmarks/coverage.py`)."""
-SMALLEST = 1e-5  # of the middle variance: what is smaller is taken for this, as a logarithm needs more than zero
+Smyth's estimate is infinite; taken at that, intervals miss several times too often at Holm's small levels
+(`benchmarks/interval_coverage.py`)."""
+TOO_LARGE = 0.05  # chance of a variance as large as this among networks that are alike
+SMALLEST = 0.02  # of the middle variance: smaller ones count as this, or one zero would hide that the others agree
 
 
 def moderate(variances: Sequence[float], freedom: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Return moderated variances and how many degrees of freedom the others add to each, both of shape (V,).
 
-    One variance alone, or none above zero, is returned as it is.
+    One variance alone, or none above zero, is returned as it is; so is one that is too large.
 
     Args:
         variances: (V,) unbiased, of networks that were trained alike.
@@ -38,9 +42,19 @@ def moderate(variances: Sequence[float], freedom: Sequence[float]) -> tuple[np.n
     found, own = np.asarray(variances, dtype=np.float64), np.asarray(freedom, dtype=np.float64)
     if len(found) < 2 or not found.any():
         return found, np.zeros(len(found))
-    prior, typical = _prior(np.maximum(found, SMALLEST * np.median(found[found > 0])), own)
-    moderated = (prior * typical + own * found) / (prior + own)
-    return moderated, np.minimum(prior, own.sum() - own)
+    floored = np.maximum(found, SMALLEST * np.median(found[found > 0]))
+    prior, typical = _prior(floored, own)
+    alike = np.array([_chance(place, floored, own) for place in range(len(found))]) >= TOO_LARGE
+    moderated = np.where(alike, (prior * typical + own * found) / (prior + own), found)
+    return moderated, np.where(alike, np.minimum(prior, own.sum() - own), 0.0)
+
+
+def _chance(place: int, variances: np.ndarray, freedom: np.ndarray) -> float:
+    """Return the chance of a variance as large as this one by what the others tell; one other alone tells nothing."""
+    if len(variances) < 3:
+        return 1.0
+    prior, typical = _prior(np.delete(variances, place), np.delete(freedom, place))
+    return float(fdtrc(freedom[place], prior, variances[place] / typical))
 
 
 def _prior(variances: np.ndarray, freedom: np.ndarray) -> tuple[float, float]:

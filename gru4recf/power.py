@@ -96,7 +96,10 @@ def more_evidence(
 
 
 def _planned(variances: Variances) -> Variances:
-    return replace(variances, seeds=tuple(replace(p, variance=max(p.variance, p.noise)) for p in variances.seeds))
+    """Return the variances as intervals take them: of the seeds at least the noise, together."""
+    if variances.of_seeds >= variances.noise:
+        return variances
+    return replace(variances, seeds=tuple(replace(part, variance=part.noise) for part in variances.seeds))
 
 
 def _half_widths(variances: Variances, level: float) -> np.ndarray:
@@ -112,7 +115,7 @@ def _half_widths(variances: Variances, level: float) -> np.ndarray:
 def _chi2_quantiles(freedom: float, place: int) -> np.ndarray:
     """Return quantiles of chi2(freedom) / freedom at equal steps, in an order of its own for each `place`.
 
-    Two variances are independent, so their quantiles are paired at random, always in the same way.
+    Two variances are nearly independent, so their quantiles are paired at random, always in the same way.
     """
     levels = np.random.default_rng(place).permutation((np.arange(N_QUANTILES) + 0.5) / N_QUANTILES)
     return 2 * gammaincinv(freedom / 2, levels) / freedom

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from gru4recf.claims import UNTRAINED
 from gru4recf.decision import judge
 from gru4recf.errors import StudyError
 from gru4recf.evidence import rank_columns, rank_matrix, slice_by_support, tie_matrix, trained_networks
@@ -146,7 +147,7 @@ def _contrasts(
     sums = {(v, m): session_sums(per_event(m, values), codes) for v, values in ranks.items() for m in case.metrics}
     pairs = [((better, m), (rival, m)) for rival in case.rivals for m in case.metrics]
     defined = [pair for pair in pairs if sums[pair[1]].any()]
-    found = bootstrap(sums, np.bincount(codes), defined, n_draws=n_draws, rng=rng)
+    found = bootstrap(sums, np.bincount(codes), defined, n_draws=n_draws, rng=rng, apart=UNTRAINED)
     return {pair[1]: found.get(pair) for pair in pairs}
 
 

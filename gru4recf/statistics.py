@@ -1,4 +1,4 @@
-"""How sure a difference between two variants is: a paired bootstrap of sessions and seeds.
+"""How sure a difference between two variants is: a bootstrap of sessions, paired, and of seeds.
 
 The value of a variant is the mean over seeds of (sum of the metric over events) / (number of events). Two things would
 be drawn anew by a new study, and both are resampled:
@@ -23,7 +23,7 @@ interval is never narrower than the sessions alone would make it for the seeds t
 the deviation of the draw at each rank is multiplied by that width over the normal one. With sessions alone this is the
 percentile interval.
 
-How often the 95% interval then holds the truth is measured by `benchmarks/coverage.py`, which writes
+How often the 95% interval then holds the truth is measured by `benchmarks/interval_coverage.py`, which writes
 reports/benchmarks/coverage.json, and how often a whole study raises a false alarm by `benchmarks/simulated_studies.py`.
 """
 

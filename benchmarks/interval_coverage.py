@@ -1,28 +1,31 @@
 """How often the interval of a difference holds the true one, in simulated studies whose truth is known.
 
-    python benchmarks/coverage.py [STUDIES_PER_CELL]        default 1000
+    python benchmarks/interval_coverage.py [STUDIES_PER_CELL]        default 1000
 
 A study has seven networks that do not differ, and 2,000 sessions; the interval is that of the first against the second.
 A cell is a number of seeds, the standard deviation between seeds over the standard error of sessions ("seed_spread"),
 the variance of session-by-seed noise over that of sessions ("noise"), and how far the networks agree in both of the
 seeds' parts ("agreement": Smyth's prior degrees of freedom, none where all have the same). The cells of "practice" have
 the spreads met in the committed default report, per data set and metric, on average over all pairs of its networks, and
-the agreement of the networks in the long study's report, on average over data sets and metrics. A cell is "within"
+the agreement of the networks in the long study's report, over all its data sets and metrics. A cell is "within"
 where its count lies in the central 99% of the binomial distribution for 95%. "missed" counts intervals at Holm's first
 level in a family of 18, .28%. "met" also has the mean correlation of two networks over equally numbered seeds.
 
-"unlimited" has a few cells again with Smyth's estimate taken as it is, without the limit of `moderation.MOST_PRIOR`.
+"seeds_alone" is the hardest case, no variance between sessions, at the smaller levels of larger families and without
+bootstrap: how many times more often than it should an interval misses, for few and many networks, for less and more
+agreement, and where the first network's seeds spread five times as far as it would. "unlimited" is the same with
+Smyth's estimate taken as it is, without the limit `moderation.MOST_PRIOR`, and "own" with each variance by itself.
 """
 
 import itertools
 import sys
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pandas as pd
-from machine import REPORTS, save
 from scipy.optimize import brentq
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, ndtr, polygamma, stdtrit
 from scipy.stats import binom
 
 from gru4recf import moderation
@@ -35,8 +38,11 @@ N_SESSIONS, N_NETWORKS, N_DRAWS, AT_ONCE, SESSION_SD = 2000, 7, 4000, 50, 0.1
 SEEDS, SPREADS, NOISES, AGREEMENTS = (1, 2, 3, 5, 10), (0.0, 1.0, 5.0), (0.0, 10.0), (2.0, None)
 SEEDS_OF_DESIGNS = (3, 5, 10)
 HOLM = 0.05 / 18
-RANKS = REPORTS.parent / "default" / "ranks"
-RANKS_OF_AGREEMENT = REPORTS.parent / "full" / "ranks"
+LEVELS = {"95%": 0.05, "first of 18": HOLM, "first of 42": 0.05 / 42, "first of 214": 0.05 / 214}
+OF_NETWORKS = (2, 3, 7, 11)
+REPORTS = Path(__file__).parents[1] / "reports"
+RANKS = REPORTS / "default" / "ranks"
+RANKS_OF_AGREEMENT = REPORTS / "full" / "ranks"
 
 
 def intervals_of(
@@ -77,6 +83,39 @@ def coverage(*cell: float | None, n_studies: int) -> dict[str, float | str]:
     }
 
 
+def missed_times(
+    n_seeds: int, n_networks: int, agreement: float | None, larger: float, n_studies: int, *, own: bool = False
+) -> dict[str, float]:
+    """Return how often intervals miss over how often they should, per level; nothing but seeds varies.
+
+    The first network is compared with the second; its true variance is `larger` times as large. With `own` every
+    variance stands by itself.
+    """
+    rng = np.random.default_rng([n_seeds, n_networks, round(1000 * (agreement or 0)), round(larger)])
+    freedom = np.full(n_networks, n_seeds - 1)
+    chances = []
+    for _ in range(n_studies):
+        true = np.ones(n_networks) if agreement is None else agreement / rng.chisquare(agreement, n_networks)
+        true[0] *= larger
+        found = true * rng.chisquare(freedom) / freedom
+        variances, prior = (found, np.zeros(n_networks)) if own else moderation.moderate(found, freedom)
+        students = stdtrit((freedom + prior)[:2, None], np.array(list(LEVELS.values())) / 2)
+        half_widths = np.sqrt((students**2 * variances[:2, None]).sum(axis=0))
+        chances.append(2 * ndtr(-half_widths / np.sqrt(true[:2].sum())))
+    ratios = np.mean(chances, axis=0) / list(LEVELS.values())
+    return {name: round(float(ratio), 2) for name, ratio in zip(LEVELS, ratios, strict=True)}
+
+
+def told(n_seeds: int, n_networks: int, agreement: float | None, larger: float, n_studies: int) -> dict:
+    cell = (n_seeds, n_networks, agreement, larger, n_studies)
+    with mock.patch.object(moderation, "MOST_PRIOR", 1e4):
+        unlimited = missed_times(*cell)
+    names = {"n_seeds": n_seeds, "networks": n_networks, "agreement": agreement, "first_variance": larger}
+    ratios = {"missed_times": missed_times(*cell), "unlimited": unlimited, "own": missed_times(*cell, own=True)}
+    print(names, ratios, flush=True)
+    return names | ratios
+
+
 def spreads_met(frame: pd.DataFrame, metric: str) -> tuple[float, float, float]:
     """Return what one session, one seed, and one session under one seed add to the variance of a difference."""
     codes = pd.factorize(frame["session"])[0]
@@ -94,8 +133,8 @@ def spreads_met(frame: pd.DataFrame, metric: str) -> tuple[float, float, float]:
 
 
 def agreement_met() -> tuple[float, int]:
-    """Return Smyth's d0 over all data sets and metrics of the long study, each with a level of its own, and the number
-    of variances it is from.
+    """Return Smyth's d0 over all data sets and metrics of the long study together, each with a level of its own, and
+    the number of variances it is from.
     """
     squares, n, of_luck, freedom = 0.0, 0, 0.0, 0
     for path, metric in itertools.product(sorted(RANKS_OF_AGREEMENT.glob("*.parquet")), PRIMARY):
@@ -154,12 +193,16 @@ def main() -> None:
         if n_seeds > 1 or (spread == 0 and agree is None)
     ]
     cells = [measured(cell, n_studies) for cell in grid]
-    hard = [cell for cell in grid if cell["seed_spread"] == SPREADS[-1] and cell["agreement"] and not cell["noise"]]
-    with mock.patch.object(moderation, "MOST_PRIOR", 1e4):
-        unlimited = [measured(cell, n_studies) for cell in hard]
+    seeds_alone = [
+        told(n_seeds, n_networks, agree, larger, n_studies)
+        for n_seeds, n_networks, agree in itertools.product(SEEDS_OF_DESIGNS, OF_NETWORKS, (2.0, 4.0, None))
+        for larger in ((1.0, 25.0) if n_networks > 3 and agree is None else (1.0,))
+    ]
     met = {"agreement": round(agreement, 2), "variances": n_variances, "correlation": round(correlation_met(), 3)}
     study = {"studies_per_cell": n_studies, "networks": N_NETWORKS, "sessions": N_SESSIONS, "met": met}
-    save("coverage", {**study, "practice": practice, "cells": cells, "unlimited": unlimited})
+    from machine import save  # only here: it loads torch, and tests use the rest
+
+    save("coverage", {**study, "practice": practice, "cells": cells, "seeds_alone": seeds_alone})
 
 
 if __name__ == "__main__":
