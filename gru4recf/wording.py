@@ -10,7 +10,7 @@ SCOPE = {
     "supported": "on {deciding} of {all} contrasts, the weakest shown",
     "refuted": "by {deciding} of {all} contrasts, the strongest shown",
     "equivalent": "on {deciding} of {all} contrasts, the lowest shown",
-    "inconclusive": "as {deciding} of {all} contrasts fall short, the lowest shown",
+    "inconclusive": "as {deciding} of {all} contrasts fall short{equivalent}, the lowest{open} shown",
 }
 DECIDES = {"supported": "support it", "refuted": "refute it", "equivalent": "show the two equivalent"}
 
@@ -40,11 +40,20 @@ def claim_sentence(verdict: str, negligible: bool, deciding: Sequence[Mapping], 
     """Return the verdict on a claim on one data set, with the numbers of one contrast that decided it."""
     own = [row for row in deciding if row["verdict"] == verdict] or deciding  # what is open, not what is equivalent
     shown = min(own, key=lambda row: row["relative_high" if verdict == "refuted" else "relative_low"])
-    scope = " " + SCOPE[verdict].format(deciding=len(deciding), all=n_contrasts) if n_contrasts > 1 else ""
+    counts = {"deciding": len(deciding), "all": n_contrasts, **_short_of_support(deciding)}
+    scope = " " + SCOPE[verdict].format(**counts) if n_contrasts > 1 else ""
     decision = f"{contrast_sentence(shown)}: {verdict}{' but negligible' if negligible else ''}{scope}."
     identical = dict.fromkeys(row["note"] for row in deciding if row["note"].endswith("identical."))
     more = [_open_sentence(shown)] if shown.get("more_evidence") else []
     return " ".join([decision, *more, *identical])
+
+
+def _short_of_support(deciding: Sequence[Mapping]) -> dict[str, str]:
+    """Return how many of the contrasts that are not supported are equivalent, and which kind is shown."""
+    n = sum(row["verdict"] == "equivalent" for row in deciding)
+    if n == len(deciding):
+        return {"equivalent": f" ({'all ' * (n > 1)}equivalent)", "open": ""}
+    return {"equivalent": f" ({n} of them equivalent)" * (n > 0), "open": " open" * (n > 0)}
 
 
 def needed_sentence(more: MoreEvidence, n_seeds_better: int, n_seeds_worse: int) -> str:

@@ -646,7 +646,11 @@ class TestSentences:
         assert claim_sentence("inconclusive", False, [row], 1) == numbers + "inconclusive."
         equivalent = row | {"worse": "c", "relative_low": -0.01, "verdict": "equivalent"}
         told = claim_sentence("inconclusive", False, [equivalent, row], 2)
-        assert told == numbers + "inconclusive as 2 of 2 contrasts fall short, the lowest shown."
+        assert told.endswith(
+            "inconclusive as 2 of 2 contrasts fall short (1 of them equivalent), the lowest open shown."
+        )
+        told = claim_sentence("inconclusive", False, [equivalent], 2)
+        assert "inconclusive as 1 of 2 contrasts fall short (equivalent), the lowest shown." in told
         above = row | {"worse": "c", "relative_low": 0.1, "relative_high": 0.2}
         expected = numbers + "supported but negligible on 2 of 4 contrasts, the weakest shown."
         assert claim_sentence("supported", True, [above, row], 4) == expected
