@@ -191,7 +191,8 @@ class TestStudy:
         elsewhere = {"GRU4RECF_DATA": "", "GRU4RECF_CACHE": str(tmp_path / "cache")}
         process = _study_process(tmp_path, "first", "--published", **elsewhere)
         assert (
-            "has results of diginetica, and a report without them would take their place." in process.communicate()[0]
+            "has results of diginetica, and a report without them would take their place; get"
+            in process.communicate()[0]
         )
         assert process.returncode == 2
         assert digests(tmp_path / "first") == before
