@@ -1,6 +1,7 @@
 """Run what is missing of a plan: hand the grid to Snakemake and tell what gets done."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from gru4recf.errors import StudyError
 from gru4recf.files import locked, read_json
 from gru4recf.plan import Plan, PlannedRun, finished
 from gru4recf.results import RESULT_FILE, find_in_checkout
+from gru4recf.warm.server import Served, serving
 
 POLL_SECONDS = 0.5
 
@@ -33,9 +35,14 @@ def run_missing(plan: Plan, folder: Path, *, jobs: int, profile: str, tell: Call
     command += ["--profile", str(profile_folder), "--directory", str(workspace), "--cores", str(jobs)]
     command += ["--config", f"folder={folder.resolve()}", f"published={bool(plan.published)}"]
     busy = "This study's runs are being made by another call, or by what a killed one left; waiting for them to end."
-    with locked(workspace, lambda: tell(busy)) as lock, open(workspace / "snakemake.log", "w", encoding="utf-8") as log:
-        # Snakemake holds the lock too: it goes on when only this process is killed
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock])
+    with (
+        locked(workspace, lambda: tell(busy)) as lock,
+        open(workspace / "snakemake.log", "w", encoding="utf-8") as log,
+        serving(log) if profile == "local" else contextlib.nullcontext(Served()) as served,
+    ):
+        # Snakemake holds the lock, and what keeps the server, too: it goes on when only this process is killed
+        options = {"env": {**os.environ, **served.environment}, "pass_fds": (lock, *served.descriptors)}
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, **options)
         try:
             _watch(plan, folder, process, tell)
         finally:

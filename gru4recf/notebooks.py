@@ -87,7 +87,7 @@ class StrictEngine(NBClientEngine):  # noqa: F811
                 **options,
             )
             try:
-                client.execute(env=_kernel_environment(private, threads))
+                client.execute(env=kernel_environment(private, threads))
             except BaseException:
                 _mark_failed(nb_man.nb)
                 raise
@@ -164,7 +164,8 @@ def _local_path(path: Path) -> Path:
     return resolved
 
 
-def _kernel_environment(private: str, threads: int | None) -> dict[str, str]:
+def kernel_environment(private: str, threads: int | None) -> dict[str, str]:
+    """Return the environment of a kernel: this process's, with a private folder and fixed hashes and threads."""
     own = {"IPYTHONDIR": private, "PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     if threads is not None:
         own |= dict.fromkeys(THREAD_VARIABLES, str(threads))
