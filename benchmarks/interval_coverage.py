@@ -32,7 +32,8 @@ from gru4recf import moderation
 from gru4recf.evidence import rank_matrix, trained_networks
 from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
-from gru4recf.statistics import bootstrap, seed_variance, session_sums, session_variance
+from gru4recf.statistics import bootstrap, session_sums
+from gru4recf.variances import seed_variance, session_variance
 
 N_SESSIONS, N_NETWORKS, N_DRAWS, AT_ONCE, SESSION_SD = 2000, 7, 4000, 50, 0.1
 SEEDS, SPREADS, NOISES, AGREEMENTS = (1, 2, 3, 5, 10), (0.0, 1.0, 5.0), (0.0, 10.0), (2.0, None)

@@ -3,19 +3,6 @@
 A claim says that one variant is better than its rivals, or than the one of them that is best on validation. On one
 data set every rival and every metric is one contrast:
 
-* supported: its Holm-corrected interval lies above zero;
-* refuted: it lies below zero;
-* equivalent: neither, and its 95% interval of the relative difference lies within the smallest effect of interest;
-* inconclusive: anything else.
-
-The textbook's two one-sided tests at 5% each call equivalent what has its 90% interval within the smallest effect. The
-protocol is stricter, 95%, and it alone gives verdicts; `p_equivalence` of the two tests stands beside it, uncorrected.
-
-The claim is, in this order, supported where all contrasts are; refuted where some contrast is; equivalent where all
-relative intervals lie within the smallest effect; else inconclusive. A supported contrast may lie within the smallest
-effect too: it stays supported and is called negligible, and so is the claim when one of the contrasts it needs is
-negligible, or when every contrast that refutes it is.
-
 Holm's family is all contrasts of all claims, metrics and data sets. The same contrast under two claims counts once;
 a contrast and its reverse count as two. Data sets are counted, never pooled.
 
@@ -36,12 +23,12 @@ from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_val
 from gru4recf.metrics import PRIMARY, per_event
 from gru4recf.power import detectable, more_evidence
 from gru4recf.statistics import Contrast, bootstrap, session_sums
-from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, note
+from gru4recf.verdicts import judge, overall
+from gru4recf.wording import needed_sentence, note
 
 TAIL = 25  # so that chance moves the smallest p-values by about a fifth of themselves
 DIGITS = 12
 FEWER_DIGITS = 6  # of what a root finder returns
-VERDICTS = ("supported", "refuted", "equivalent", "inconclusive")
 Pair = tuple[str, str, str, str]  # data set, better, worse, metric
 
 
@@ -96,32 +83,10 @@ def compare(
         "settings": settings | {"family": len(family), "metrics": list(metrics)},
         "claims": rows,
         "overall": {
-            claim.name: _overall(claim, [row for row in rows if row["claim"] == claim.name]) for claim in judged
+            claim.name: overall(claim, [row for row in rows if row["claim"] == claim.name]) for claim in judged
         },
         "undecided": {name: why for name, why in undecided.items() if why},
     }
-
-
-def judge(low: float, high: float, *, within: bool) -> str:
-    """Return the verdict on one contrast: its Holm-corrected interval, and is it `within` the smallest effect?"""
-    if low > 0:
-        return "supported"
-    if high < 0:
-        return "refuted"
-    return "equivalent" if within else "inconclusive"
-
-
-def decide(verdicts: Sequence[str], within: Sequence[bool]) -> tuple[str, bool, list[int]]:
-    """Return the verdict on a claim on one data set, whether it is negligible, and the contrasts that decided it."""
-    every = list(range(len(verdicts)))
-    if all(verdict == "supported" for verdict in verdicts):
-        return "supported", any(within), every
-    refuting = [i for i in every if verdicts[i] == "refuted"]
-    if refuting:
-        return "refuted", all(within[i] for i in refuting), refuting
-    if all(within):
-        return "equivalent", False, every
-    return "inconclusive", False, [i for i in every if verdicts[i] != "supported"]
 
 
 def _check(evidence: Sequence[DatasetRanks], claims: Sequence[Claim], metrics: Sequence[str]) -> None:
@@ -251,22 +216,3 @@ def _row(
         "negligible": within and verdict in ("supported", "refuted"),
         "verdict": verdict,
     }
-
-
-def _overall(claim: Claim, rows: Sequence[dict]) -> dict:
-    """Return the verdict on a claim per data set, and their count."""
-    datasets = {}
-    for name in dict.fromkeys(row["dataset"] for row in rows):
-        mine = [row for row in rows if row["dataset"] == name]
-        verdict, negligible, deciding = decide([row["verdict"] for row in mine], [row["within"] for row in mine])
-        decided_by = [mine[i] for i in deciding]
-        datasets[name] = {
-            "verdict": verdict,
-            "negligible": negligible,
-            "better": mine[0]["better"],
-            "decided_by": [{"worse": row["worse"], "metric": row["metric"]} for row in decided_by],
-            "sentence": claim_sentence(verdict, negligible, decided_by, len(mine)),
-        }
-    found = {name: entry["verdict"] for name, entry in datasets.items()}
-    counts = {verdict: sum(value == verdict for value in found.values()) for verdict in VERDICTS}
-    return {"text": claim.text, "datasets": datasets, "counts": counts, "sentence": count_sentence(claim.name, found)}

@@ -1,6 +1,6 @@
 """What a design can find: the smallest detectable difference, and how much more evidence would decide.
 
-All of it rests on the model behind the intervals of `statistics.py`: an estimate is normal around the truth with the
+All of it rests on the model behind the intervals, see `variances.py`: an estimate is normal around the truth with the
 variance of sessions plus that of seeds; the first is known, the second is estimated as variance x chi2(df) / df,
 independently of the estimate, as for Student's t. Given chi2 the chance that an interval leaves out zero, or lies
 within the margin of equivalence, is a difference of normal probabilities; it is averaged over quantiles of chi2.
@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import gammaincinv, ndtr
 
-from gru4recf.statistics import Variances
+from gru4recf.variances import Variances
 
 POWER = 0.8
 MOST = 100.0  # times the evidence; what takes more counts as out of reach

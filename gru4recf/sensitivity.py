@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from gru4recf.claims import UNTRAINED
-from gru4recf.decision import judge
 from gru4recf.errors import StudyError
 from gru4recf.evidence import rank_columns, rank_matrix, slice_by_support, tie_matrix, trained_networks
 from gru4recf.intervals import interval
 from gru4recf.metrics import CUTOFFS, METRICS, PRIMARY, per_event
 from gru4recf.statistics import Contrast, bootstrap, session_sums
+from gru4recf.verdicts import judge
 
 AS_BUILT = "as built"
 TIE_RULES = {"half ahead": 0.0, "all ahead (conservative)": 0.5, "none ahead (optimistic)": -0.5}

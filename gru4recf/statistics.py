@@ -6,22 +6,15 @@ be drawn anew by a new study, and both are resampled:
 * sessions, with replacement, events staying with their session, in the same way for every variant so that comparisons
   are paired; the number of events varies with them;
 * seeds, by normal draws with the variance of the mean over seeds: drawn with replacement, 3 seeds have 10 outcomes and
-  no tail. Seeds of two variants are independent: a seed's number makes no errors that two architectures share. The
-  variance of a network is drawn towards those of the others (`moderation.py`). One seed, as of popularity, adds none.
+  no tail. Seeds of two variants are independent: a seed's number makes no errors that two architectures share. One
+  seed, as of popularity, adds none.
 
 A draw is the session part plus the seed part. Multiplying the two kinds of weight instead would count what is peculiar
 to one session under one seed three times (Owen 2007, The pigeonhole bootstrap, Ann. Appl. Stat. 1(2)). It is counted
-once, in the seed part, because the spread of the seeds' values holds it; the session part is scaled down by as much, to
-the variance of sessions alone (analysis of variance: Searle, Casella & McCulloch 1992, Variance Components).
+once, in the seed part; the session part is scaled down by as much, to the variance of sessions alone.
 
-Each of the variances is known from few or many degrees of freedom, and each gets its own Student factor: the
-interval reaches sqrt(t(sessions - 1)^2 variance of sessions + sum of t(freedom)^2 variance of seeds) to both sides
-(Banerjee 1960, J. Am. Stat. Assoc. 55(292), who proves that it then holds the truth at least as often as it says, at
-every level; one common factor by Satterthwaite's rule raises false alarms severalfold at the small levels of Holm's
-correction). Few seeds may agree by luck, but what is peculiar to a session under a seed is known from all sessions: the
-interval is never narrower than the sessions alone would make it for the seeds that were run. The draws give the shape;
-the deviation of the draw at each rank is multiplied by that width over the normal one. With sessions alone this is the
-percentile interval.
+The draws give the shape of an interval, `variances.py` its width: the deviation of the draw at each rank is multiplied
+by that width over the normal one. With sessions alone this is the percentile interval.
 
 How often the 95% interval then holds the truth is measured by `benchmarks/interval_coverage.py`, which writes
 reports/benchmarks/coverage.json, and how often a whole study raises a false alarm by `benchmarks/simulated_studies.py`.
@@ -29,68 +22,14 @@ reports/benchmarks/coverage.json, and how often a whole study raises a false ala
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
-from gru4recf.moderation import moderate
+from gru4recf.variances import ROUNDING, Key, Variances, equal, seed_spreads, variances_between
 
-ROUNDING = 1e-12  # metrics lie in [0, 1]; a smaller difference is the order of a sum, not a result
 CHUNK = 2_000_000  # session weights held at once: 16 MB
-
-Key = tuple[str, str]  # variant, metric
-
-
-@dataclass(frozen=True)
-class SeedSpread:
-    """How sure the mean of one variant over its seeds is, on one metric."""
-
-    variance: float
-    """Of the mean over seeds, moderated by other networks."""
-    noise: float
-    """The part of it that is peculiar to a session under a seed, which more sessions reduce too."""
-    freedom: float
-    """Degrees of freedom of `variance`."""
-    prior: float
-    """How many of them come from other networks, and not from this one's seeds."""
-
-
-@dataclass(frozen=True)
-class Variances:
-    """Where the uncertainty of a difference comes from: squared standard errors and their degrees of freedom."""
-
-    sessions: float
-    """Of sessions alone."""
-    seeds: tuple[SeedSpread, ...]
-    """Of each of the two variants that has more than one seed."""
-    session_freedom: int
-
-    @property
-    def total(self) -> float:
-        """Of the difference. The seeds' part is at least the noise, which is known well however few the seeds."""
-        return self.sessions + max(self.of_seeds, self.noise)
-
-    @property
-    def of_seeds(self) -> float:
-        return sum(part.variance for part in self.seeds)
-
-    @property
-    def noise(self) -> float:
-        return sum(part.noise for part in self.seeds)
-
-    def relative_to(self, value: float) -> "Variances":
-        """Return the variances of the difference divided by `value`."""
-        seeds = tuple(replace(p, variance=p.variance / value**2, noise=p.noise / value**2) for p in self.seeds)
-        return replace(self, sessions=self.sessions / value**2, seeds=seeds)
-
-    def half_width(self, tail: np.ndarray | float) -> np.ndarray:
-        """Return how far the interval reaches that leaves out `tail` on either side; the shape of `tail`."""
-        of_sessions = stdtrit(self.session_freedom, tail) ** 2
-        squares = of_sessions * self.sessions
-        for part in self.seeds:
-            squares = squares + stdtrit(part.freedom, tail) ** 2 * part.variance
-        return np.sqrt(np.maximum(squares, of_sessions * (self.sessions + self.noise)))
 
 
 @dataclass(frozen=True)
@@ -137,54 +76,6 @@ def session_draws(sums: np.ndarray, sizes: np.ndarray, n_draws: int, rng: np.ran
     return totals[:, :-1] / totals[:, -1:]
 
 
-def session_variance(sums: np.ndarray, sizes: np.ndarray) -> float:
-    """Return the squared standard error of the ratio sum(sums) / sum(sizes) over sessions, both (n_sessions,)."""
-    n_sessions = len(sizes)
-    influence = sums - sums.sum() / sizes.sum() * sizes  # linearises the ratio: what a session adds to it
-    return float((influence**2).sum() / sizes.sum() ** 2 * n_sessions / (n_sessions - 1))
-
-
-def seed_variance(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
-    """Return the variance of the mean over seeds, and the part of it that is peculiar to a session under a seed.
-
-    `sums` (S, n_sessions) are of one variant with at least two seeds.
-    """
-    n_seeds, n_events = len(sums), sizes.sum()
-    values = sums.sum(axis=1) / n_events
-    influence = sums - values[:, None] * sizes
-    noise = influence - influence.mean(axis=0)
-    return float(values.var(ddof=1) / n_seeds), float((noise**2).sum() / (n_events**2 * n_seeds * (n_seeds - 1)))
-
-
-def seed_spreads(
-    sums: Mapping[Key, np.ndarray], sizes: np.ndarray, apart: Collection[str] = ()
-) -> dict[Key, SeedSpread]:
-    """Return the spread of every key with more than one seed, moderated by the other variants of its metric.
-
-    Variants in `apart` neither tell about others nor are told about.
-    """
-    spreads = {}
-    for metric in dict.fromkeys(metric for _, metric in sums):
-        own = {key: seed_variance(sums[key], sizes) for key in sums if key[1] == metric and len(sums[key]) > 1}
-        alike = [key for key in own if key[0] not in apart]
-        for group in (alike, *([key] for key in own if key[0] in apart)):
-            n_seeds = np.array([len(sums[key]) for key in group])
-            of_one_seed, prior = moderate(n_seeds * [own[key][0] for key in group], n_seeds - 1)
-            for i, key in enumerate(group):
-                n = int(n_seeds[i])
-                spreads[key] = SeedSpread(of_one_seed[i] / n, own[key][1], n - 1 + prior[i], prior[i])
-    return spreads
-
-
-def variances(
-    better: Key, worse: Key, sums: Mapping[Key, np.ndarray], sizes: np.ndarray, spreads: Mapping[Key, SeedSpread]
-) -> Variances:
-    """Split the variance of the difference of two variants; a variant differs from itself by nothing."""
-    parts = tuple(spreads[key] for key in (better, worse) if key in spreads and better != worse)
-    both = session_variance(sums[better].mean(axis=0) - sums[worse].mean(axis=0), sizes)
-    return Variances(max(both - sum(part.noise for part in parts), 0.0), parts, len(sizes) - 1)
-
-
 def bootstrap(
     sums: Mapping[Key, np.ndarray],
     sizes: np.ndarray,
@@ -222,8 +113,8 @@ def bootstrap(
     def contrast(better: Key, worse: Key) -> Contrast:
         mean_better, mean_worse = float(values[better].mean()), float(values[worse].mean())
         difference = float(_cut(mean_better - mean_worse))
-        source = better if _equal(sums[better], sums[worse]) else worse  # equal ranks come from equal runs
-        parts = variances(better, source, sums, sizes, spreads)
+        source = better if equal(sums[better], sums[worse]) else worse  # equal ranks come from equal runs
+        parts = variances_between(better, source, sums, sizes, spreads)
         session_part = session_parts[better] - session_parts[worse]
         drawn_variance = session_part.var()
         of_sessions = parts.total - parts.of_seeds
@@ -255,10 +146,6 @@ def _normal(root: int, key: Key, n_draws: int) -> np.ndarray:
 def _cut(values: np.ndarray | float) -> np.ndarray:
     """Set to zero what is only the rounding of a sum, so that equal ranks differ by exactly nothing."""
     return np.where(np.abs(values) < ROUNDING, 0.0, values)
-
-
-def _equal(better: np.ndarray, worse: np.ndarray) -> bool:
-    return better.shape == worse.shape and np.allclose(better, worse, rtol=0, atol=ROUNDING)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -221,11 +221,12 @@ def test_save_writes_both_files_and_returns_the_png(tmp_path):
 
 def test_show_saves_and_displays_the_figure_and_its_caption(tmp_path, monkeypatch):
     displayed = []
-    monkeypatch.setattr("IPython.display.display", lambda *shown: displayed.extend(shown))
+    monkeypatch.setattr("IPython.display.display", lambda shown, **options: displayed.append((shown, options)))
     figures.show(draw("forest"), tmp_path, "one")
-    assert (tmp_path / "one.png").is_file()
-    assert displayed[0] is draw("forest")
-    assert displayed[1].data == f"*{CAPTIONS['forest']}*"
+    (data, options), (caption, _) = displayed
+    assert (data, options["metadata"]) == draw("forest")._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]) == (tmp_path / "one.png").read_bytes()
+    assert caption.data == f"*{CAPTIONS['forest']}*"
 
 
 def test_files_hold_no_date_and_no_version(tmp_path):

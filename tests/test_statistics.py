@@ -12,12 +12,14 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from gru4recf import moderation, statistics
 from gru4recf.claims import Claim, DatasetRanks, best_of, rivals_of
-from gru4recf.decision import compare, decide, judge
+from gru4recf.decision import compare
 from gru4recf.errors import StudyError
 from gru4recf.intervals import holm, holm_levels, interval, p_equivalence, p_value
 from gru4recf.moderation import moderate
 from gru4recf.power import MoreEvidence, detectable, detection_power, equivalence_power, more_evidence
-from gru4recf.statistics import SeedSpread, Variances, bootstrap, session_draws, session_sums
+from gru4recf.statistics import bootstrap, session_draws, session_sums
+from gru4recf.variances import SeedSpread, Variances, seed_spreads, seed_variance
+from gru4recf.verdicts import decide, judge
 from gru4recf.wording import claim_sentence, count_sentence, needed_sentence, percent, probability
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
@@ -106,12 +108,12 @@ class TestSessions:
 class TestSeeds:
     def test_variance_by_hand(self):
         """Values 1 and 3: variance of their mean 2 / 2 = 1. One event a session, equal within a seed: no noise."""
-        variance, noise = statistics.seed_variance(np.array([[1.0, 1.0], [3.0, 3.0]]), np.ones(2))
+        variance, noise = seed_variance(np.array([[1.0, 1.0], [3.0, 3.0]]), np.ones(2))
         assert (variance, noise) == (1, 0)
 
     def test_noise_by_hand(self):
         """Both seeds have the value 1; sessions +-1 in turn: sum of squares 4 over 2 events squared, 2 seeds, 1 df."""
-        variance, noise = statistics.seed_variance(np.array([[0.0, 2.0], [2.0, 0.0]]), np.ones(2))
+        variance, noise = seed_variance(np.array([[0.0, 2.0], [2.0, 0.0]]), np.ones(2))
         assert (variance, noise) == (0, 0.5)
 
     def test_noise_of_a_session_under_a_seed_is_counted_once(self):
@@ -156,15 +158,21 @@ class TestSeeds:
 
     def test_variants_set_apart_tell_nothing_of_others(self):
         sums = {(name, "m"): rng(i).normal(10, 1, (4, 50)) for i, name in enumerate("abc")}
-        alone = statistics.seed_spreads({k: v for k, v in sums.items() if k[0] != "c"}, np.ones(50))
-        apart = statistics.seed_spreads(sums, np.ones(50), apart=("c",))
+        alone = seed_spreads({k: v for k, v in sums.items() if k[0] != "c"}, np.ones(50))
+        apart = seed_spreads(sums, np.ones(50), apart=("c",))
         assert {k: v for k, v in apart.items() if k[0] != "c"} == alone
         assert apart["c", "m"].freedom == 3
-        assert statistics.seed_spreads(sums, np.ones(50))["a", "m"] != alone["a", "m"]
+        assert seed_spreads(sums, np.ones(50))["a", "m"] != alone["a", "m"]
+
+    def test_equal_runs_under_two_names_tell_once(self):
+        sums = {(name, "m"): rng(i).normal(10, 1, (4, 50)) for i, name in enumerate("abc")}
+        twice = seed_spreads({**sums, ("d", "m"): sums["c", "m"]}, np.ones(50))
+        assert twice.pop(("d", "m")) == twice["c", "m"]
+        assert twice == seed_spreads(sums, np.ones(50))
 
     def test_metrics_tell_nothing_of_one_another(self):
         sums = {("a", m): rng(i).normal(10, 1 + i, (4, 50)) for i, m in enumerate("xy")}
-        assert [part.freedom for part in statistics.seed_spreads(sums, np.ones(50)).values()] == [3, 3]
+        assert [part.freedom for part in seed_spreads(sums, np.ones(50)).values()] == [3, 3]
 
     def test_each_variance_has_its_own_student_factor(self):
         parts = Variances(4.0, (SeedSpread(1.0, 0.5, 2, 0), SeedSpread(2.0, 0.0, 4, 0)), 10)

@@ -69,10 +69,13 @@ class Picture(Figure):
     """The text below it: what is drawn, and what its error bars mean."""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
-        png = base64.b64encode(_bytes(self, "png")).decode()
+        return self.shown(_bytes(self, "png"))
+
+    def shown(self, png: bytes) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return what a notebook displays, data and metadata, for the bytes of its picture."""
         width, height = map(round, self.get_size_inches() * SHOWN_DPI)
-        shown = {"width": width, "height": height, "alt": self.caption}
-        return {"image/png": png, "text/plain": repr(self)}, {"image/png": shown}
+        look = {"width": width, "height": height, "alt": self.caption}
+        return {"image/png": base64.b64encode(png).decode(), "text/plain": repr(self)}, {"image/png": look}
 
 
 def style() -> AbstractContextManager:
@@ -96,7 +99,7 @@ def captioned(caption: str) -> Callable:
             with style():
                 figure = draw(frame)
                 figure.caption = caption
-                figure.draw_without_rendering()
+                figure.get_layout_engine().execute(figure)
                 figure.set_layout_engine("none")
                 return figure
 
@@ -117,8 +120,9 @@ def show(figure: Picture, folder: Path, name: str) -> None:
     """Save a figure, and display it in a notebook with its caption below."""
     from IPython.display import Markdown, display
 
-    save(figure, folder, name)
-    display(figure, Markdown(f"*{figure.caption}*"))
+    data, look = figure.shown(save(figure, folder, name).read_bytes())
+    display(data, metadata=look, raw=True)
+    display(Markdown(f"*{figure.caption}*"))
 
 
 def show_if_any(draw: Callable[[pd.DataFrame], Picture], frame: pd.DataFrame, folder: Path, name: str) -> None:
@@ -141,9 +145,12 @@ def _bytes(figure: Figure, suffix: str) -> bytes:
 
 
 def _with_palette(png: io.BytesIO) -> bytes:
-    """Return the picture in 256 colours: these figures have few, and it takes a third of the bytes."""
+    """Return the picture in few colours, as these figures have: it takes a quarter of the bytes."""
     smaller = io.BytesIO()
-    reduced = Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    reduced = Image.open(png).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette, background = reduced.getpalette(), reduced.getpixel((0, 0))
+    palette[3 * background : 3 * background + 3] = [255] * 3  # it is averaged with the greys next to white
+    reduced.putpalette(palette)
     reduced.save(smaller, "png", optimize=True)
     return smaller.getvalue()
 
