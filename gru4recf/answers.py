@@ -36,7 +36,7 @@ def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
     for place, (name, claim) in enumerate(verdict["overall"].items()):
         words = {label: found["verdict"] for label, found in claim["datasets"].items()}
-        found = [words.get(label, "not decided") for label in table.index]
+        found = [words.get(label, "not judged") for label in table.index]
         table.insert(place, f"{name.replace('_', ' ')}?", found)
     return table.rename_axis("data set")
 

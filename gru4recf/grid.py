@@ -11,7 +11,7 @@ from pathlib import Path
 from gru4recf.errors import StudyError
 from gru4recf.files import locked, read_json
 from gru4recf.plan import Plan, PlannedRun, finished
-from gru4recf.results import RESULT_FILE, find_in_checkout
+from gru4recf.results import RESULT_FILE, find_in_checkout, is_finished
 from gru4recf.warm.server import Served, serving
 
 POLL_SECONDS = 0.5
@@ -53,18 +53,18 @@ def run_missing(plan: Plan, folder: Path, *, jobs: int, profile: str, tell: Call
 
 def _watch(plan: Plan, folder: Path, process: subprocess.Popen, tell: Callable[[str], None]) -> None:
     done = {run.folder for run in finished(plan, folder)}
-    n_before, begin = len(done), time.monotonic()
+    left = {plan.folder_of(run, folder): run for run in plan.runs if run.folder not in done}
+    n_left, begin = len(left), time.monotonic()
     running = True
     while running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(POLL_SECONDS)
         running = process.poll() is None
-        for run in finished(plan, folder):
-            if run.folder not in done:
-                done.add(run.folder)
-                pace = (time.monotonic() - begin) / (len(done) - n_before)
-                left = pace * (len(plan.runs) - len(done))
-                tell(f"[{len(done)}/{len(plan.runs)}] {describe(plan, folder, run)}, about {duration(left)} left")
+        for run_folder in [path for path in left if is_finished(path)]:
+            run = left.pop(run_folder)
+            pace = (time.monotonic() - begin) / (n_left - len(left))
+            place = f"{len(plan.runs) - len(left)}/{len(plan.runs)}"
+            tell(f"[{place}] {describe(plan, folder, run)}, about {duration(pace * len(left))} left")
 
 
 def describe(plan: Plan, folder: Path, run: PlannedRun) -> str:
