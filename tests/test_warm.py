@@ -13,9 +13,10 @@ import pytest
 
 from gru4recf.notebooks import run_notebook
 from gru4recf.warm import ADDRESS, fork
-from gru4recf.warm.server import Served, serving
+from gru4recf.warm.server import WITHOUT_THREADS, Served, serving
 
 WARM = [sys.executable, "-m", "gru4recf.warm"]
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 RUN = ["run", "--dataset", "synthetic", "--variant", "weighted_sum", "--set", "n_epochs=1", "--set", "hidden_size=8"]
 CELLS = """\
 import os
@@ -107,7 +108,7 @@ def test_a_run_gives_the_bytes_of_a_cold_one(server, tmp_path):
 def test_a_kernel_is_as_one_that_was_started(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     nb = nbformat.v4.new_notebook()
-    nb.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nb.metadata.kernelspec = KERNEL
     nb.cells = [
         nbformat.v4.new_code_cell("seed: int = 1  # a seed", metadata={"tags": ["parameters"]}, id="parameters")
     ]
@@ -179,6 +180,54 @@ def test_the_server_goes_on_for_whoever_holds_it_and_leaves_nothing(tmp_path):
     assert is_alive(server)
     os.kill(int(holder), signal.SIGKILL)
     wait_for(lambda: not is_alive(server) and not Path(address).parent.exists())
+
+
+def test_a_server_started_by_hand_leaves_other_files_alone(tmp_path):
+    (tmp_path / "kept").write_text("mine")
+    script = [sys.executable, "-m", "gru4recf.warm.server", "address"]
+    environment = {**os.environ, **WITHOUT_THREADS, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(script, stdin=-1, stdout=-1, text=True, cwd=tmp_path, env=environment) as process:
+        assert process.stdout.readline() == "ready\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_server_older_than_the_code_is_not_asked(tmp_path):
+    script = (
+        "import sys\nfrom gru4recf.warm import server\n"
+        "digests = iter(['imported', 'edited'])\n"
+        "server.code_digest = lambda: next(digests)\n"
+        "server._serve(sys.argv[1])\n"
+    )
+    address = tmp_path / "warm"
+    environment = {**os.environ, **WITHOUT_THREADS, "OMP_NUM_THREADS": "1"}
+    serve = [sys.executable, "-c", script, address]
+    with subprocess.Popen(serve, stdin=-1, stdout=-1, text=True, env=environment) as process:
+        assert process.stdout.readline() == "ready\n"
+        asked = command("doctor", env={**os.environ, ADDRESS: str(address)})
+        assert "device: " in asked.communicate()[0]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(ADDRESS, str(address))
+            with pytest.raises(ConnectionError, match="ended before it forked"):
+                fork("command", ["doctor"], os.environ, str(tmp_path))
+
+
+def test_forked_processes_have_no_input_and_draw_different_numbers(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "gru4recf-warm")
+    source = "import os, numpy, torch\n(os.readlink('/proc/self/fd/0'), numpy.random.rand(), torch.rand(1).item())"
+    nb = nbformat.v4.new_notebook()
+    nb.metadata.kernelspec = KERNEL
+    nb.cells = [nbformat.v4.new_code_cell("a: int = 1  # a", metadata={"tags": ["parameters"]}, id="parameters")]
+    nb.cells.append(nbformat.v4.new_code_cell(source, id="draw"))
+    nbformat.write(nb, tmp_path / "in.ipynb")
+    script = "import sys; from gru4recf.notebooks import *; run_notebook(Path('in.ipynb'), Path(sys.argv[1]), {})"
+    drawn = []
+    for name in ("one.ipynb", "two.ipynb"):
+        subprocess.run([sys.executable, "-c", script, name], env=dict(os.environ), cwd=tmp_path, check=True)
+        cells = nbformat.read(tmp_path / name, as_version=4).cells
+        drawn.append(cells[-1].outputs[0].data["text/plain"].strip("()").split(", "))
+    assert drawn[0][0] == drawn[1][0] == repr(os.devnull)
+    assert drawn[0][1] != drawn[1][1]
+    assert drawn[0][2] != drawn[1][2]
 
 
 def test_nobody_serves_elsewhere(monkeypatch):

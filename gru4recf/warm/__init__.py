@@ -19,6 +19,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 ADDRESS = "GRU4RECF_WARM"  # environment variable with the path of the socket
+PATIENCE = 60  # seconds to be ready, and to answer, in
 
 
 class Forked:
@@ -69,12 +70,15 @@ def fork(program: str, arguments: Sequence[str], environment: Mapping[str, str],
         OSError: when there is no such server.
     """
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE)
     try:
         connection.connect(os.environ.get(ADDRESS, ""))
         socket.send_fds(connection, [b"\n"], [1, 2])
         request = {"program": program, "arguments": list(arguments), "environment": dict(environment), "folder": folder}
         connection.sendall(json.dumps(request).encode() + b"\n")
-        return Forked(connection)
+        process = Forked(connection)
     except BaseException:
         connection.close()
         raise
+    connection.settimeout(None)
+    return process

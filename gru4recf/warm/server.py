@@ -5,7 +5,6 @@ import importlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import socketserver
@@ -19,8 +18,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, NamedTuple
 
+import numpy as np
+import torch
+
 from gru4recf.notebooks import kernel_environment
-from gru4recf.warm import ADDRESS
+from gru4recf.results import code_digest
+from gru4recf.warm import ADDRESS, PATIENCE
 
 # What the training notebook, the command that runs it and the kernel import. Not matplotlib_inline: it looks for the
 # running kernel while it is imported.
@@ -36,7 +39,6 @@ IMPORTS = (
 )
 WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # of pyarrow's second, unused allocator
 PROVISIONER = "gru4recf-warm"  # as pyproject.toml registers `provisioner.WarmProvisioner`
-PATIENCE = 60  # seconds to be ready in
 
 
 class Served(NamedTuple):
@@ -60,10 +62,11 @@ def serving(log: IO[str]) -> Iterator[Served]:
         address = f"{private}/warm"
         command = [sys.executable, "-m", "gru4recf.warm.server", address]
         environment = {**kernel_environment(private, threads=1), **WITHOUT_THREADS}
+        environment.pop("JPY_PARENT_PID", None)  # of a notebook that started the study: not what the kernels end with
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": log}
         with subprocess.Popen(command, env=environment, **pipes) as process:
             try:
-                ready = select.select([process.stdout], [], [], PATIENCE)[0] and process.stdout.readline()
+                ready = select.select([process.stdout], [], [], PATIENCE)[0] and process.stdout.readline() == b"ready\n"
                 yield Served({ADDRESS: address}, (process.stdin.fileno(),)) if ready else Served()
             finally:
                 process.kill()
@@ -73,6 +76,8 @@ class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
     max_children = 1000
     timeout = 0
     block_on_close = False
+    code = ""
+    """Digest of the deciding code that was imported."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -81,7 +86,11 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         _, descriptors, _, _ = socket.recv_fds(self.connection, 1, 2)
         request = json.loads(self.rfile.readline())
+        if code_digest() != self.server.code:
+            os._exit(1)  # edited since: a run would be recorded with code that did not run; who asked starts cold
         os.setsid()
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)  # standard input is the pipe that tells the server to go on
         self.server.socket.close()
         for number, descriptor in enumerate(descriptors, 1):
             os.dup2(descriptor, number)
@@ -109,6 +118,8 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 def _become(program: str, arguments: list[str]) -> int:
+    np.random.seed()  # noqa: NPY002 - else the global generators would be equal in all that is forked
+    torch.seed()
     try:
         if program == "kernel":
             import pandas
@@ -133,15 +144,19 @@ def _become(program: str, arguments: list[str]) -> int:
 def _serve(address: str) -> None:
     """Import, then fork whatever is asked for, until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; those that asked end theirs
+    code = code_digest()
     for name in IMPORTS:
         importlib.import_module(name)
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("A module started a thread, which a forked process would not have; runs start cold.")
     with _Server(address, _Handler) as server:
+        server.code = code
         print("ready", flush=True)
         while sys.stdin not in select.select([server, sys.stdin], [], [], 1)[0]:
             server.handle_request()
-    shutil.rmtree(Path(address).parent, ignore_errors=True)  # whoever made the folder may have been killed
+    Path(address).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # whoever made the private folder may have been killed; any other one stays
+        Path(address).parent.rmdir()
 
 
 if __name__ == "__main__":
