@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,12 +12,15 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from gru4recf import warm
 from gru4recf.notebooks import run_notebook
 from gru4recf.warm import ADDRESS, fork
 from gru4recf.warm.server import WITHOUT_THREADS, Served, serving
 
 WARM = [sys.executable, "-m", "gru4recf.warm"]
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+SERVERS = {**os.environ, **WITHOUT_THREADS, "OMP_NUM_THREADS": "1"}  # environment of a server started by hand
+EXECUTE = "import sys; from gru4recf.notebooks import *; run_notebook(Path('in.ipynb'), Path(sys.argv[1]), {})"
 RUN = ["run", "--dataset", "synthetic", "--variant", "weighted_sum", "--set", "n_epochs=1", "--set", "hidden_size=8"]
 CELLS = """\
 import os
@@ -116,8 +120,7 @@ def test_a_kernel_is_as_one_that_was_started(server, tmp_path, monkeypatch):
     nbformat.write(nb, tmp_path / "in.ipynb")
     run_notebook(tmp_path / "in.ipynb", tmp_path / "cold.ipynb", {})
     monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "gru4recf-warm")
-    script = "import sys; from gru4recf.notebooks import *; run_notebook(Path('in.ipynb'), Path('warm.ipynb'), {})"
-    subprocess.run([sys.executable, "-c", script], env=dict(os.environ), check=True)
+    subprocess.run([sys.executable, "-c", EXECUTE, "warm.ipynb"], env=dict(os.environ), check=True)
     outputs = {}
     for name in ("cold", "warm"):
         cells = nbformat.read(tmp_path / f"{name}.ipynb", as_version=4).cells
@@ -163,6 +166,16 @@ def test_without_a_server_a_command_starts_cold(monkeypatch, tmp_path):
         assert process.returncode == 0
 
 
+def test_a_server_that_does_not_answer_is_waited_for_only_so_long(monkeypatch, tmp_path):
+    monkeypatch.setattr(warm, "PATIENCE", 0.1)
+    monkeypatch.setenv(ADDRESS, str(tmp_path / "hung"))
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(os.environ[ADDRESS])
+        hung.listen()
+        with pytest.raises(TimeoutError):
+            fork("command", ["doctor"], os.environ, str(tmp_path))
+
+
 def test_the_server_goes_on_for_whoever_holds_it_and_leaves_nothing(tmp_path):
     script = (
         "import os, subprocess, sys\nfrom gru4recf.warm.server import serving\n"
@@ -185,8 +198,7 @@ def test_the_server_goes_on_for_whoever_holds_it_and_leaves_nothing(tmp_path):
 def test_a_server_started_by_hand_leaves_other_files_alone(tmp_path):
     (tmp_path / "kept").write_text("mine")
     script = [sys.executable, "-m", "gru4recf.warm.server", "address"]
-    environment = {**os.environ, **WITHOUT_THREADS, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(script, stdin=-1, stdout=-1, text=True, cwd=tmp_path, env=environment) as process:
+    with subprocess.Popen(script, stdin=-1, stdout=-1, text=True, cwd=tmp_path, env=SERVERS) as process:
         assert process.stdout.readline() == "ready\n"
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
@@ -199,9 +211,8 @@ def test_a_server_older_than_the_code_is_not_asked(tmp_path):
         "server._serve(sys.argv[1])\n"
     )
     address = tmp_path / "warm"
-    environment = {**os.environ, **WITHOUT_THREADS, "OMP_NUM_THREADS": "1"}
     serve = [sys.executable, "-c", script, address]
-    with subprocess.Popen(serve, stdin=-1, stdout=-1, text=True, env=environment) as process:
+    with subprocess.Popen(serve, stdin=-1, stdout=-1, text=True, env=SERVERS) as process:
         assert process.stdout.readline() == "ready\n"
         asked = command("doctor", env={**os.environ, ADDRESS: str(address)})
         assert "device: " in asked.communicate()[0]
@@ -219,10 +230,9 @@ def test_forked_processes_have_no_input_and_draw_different_numbers(server, tmp_p
     nb.cells = [nbformat.v4.new_code_cell("a: int = 1  # a", metadata={"tags": ["parameters"]}, id="parameters")]
     nb.cells.append(nbformat.v4.new_code_cell(source, id="draw"))
     nbformat.write(nb, tmp_path / "in.ipynb")
-    script = "import sys; from gru4recf.notebooks import *; run_notebook(Path('in.ipynb'), Path(sys.argv[1]), {})"
     drawn = []
     for name in ("one.ipynb", "two.ipynb"):
-        subprocess.run([sys.executable, "-c", script, name], env=dict(os.environ), cwd=tmp_path, check=True)
+        subprocess.run([sys.executable, "-c", EXECUTE, name], env=dict(os.environ), cwd=tmp_path, check=True)
         cells = nbformat.read(tmp_path / name, as_version=4).cells
         drawn.append(cells[-1].outputs[0].data["text/plain"].strip("()").split(", "))
     assert drawn[0][0] == drawn[1][0] == repr(os.devnull)

@@ -18,9 +18,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, NamedTuple
 
-import numpy as np
-import torch
-
 from gru4recf.notebooks import kernel_environment
 from gru4recf.results import code_digest
 from gru4recf.warm import ADDRESS, PATIENCE
@@ -118,6 +115,9 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 def _become(program: str, arguments: list[str]) -> int:
+    import numpy as np  # here, so that whoever only serves need not wait for torch
+    import torch
+
     np.random.seed()  # noqa: NPY002 - else the global generators would be equal in all that is forked
     torch.seed()
     try:
