@@ -51,7 +51,9 @@ class StrictEngine(NBClientEngine):  # noqa: F811
     """Papermill engine whose kernels have nothing in common: `papermill --engine gru4recf IN.ipynb OUT.ipynb`.
 
     The kernel is always `python3`; its sockets, connection file and IPython folder live in a private folder
-    right under /tmp, because the path of a socket may have 107 bytes at most.
+    right under /tmp, because the path of a socket may have 107 bytes at most. What a kernel's process itself writes
+    to stderr is shown when a run fails, such as where it crashed; after a success it is only that threads of a kernel
+    told to stop found their sockets closed.
     """
 
     @classmethod
@@ -74,6 +76,7 @@ class StrictEngine(NBClientEngine):  # noqa: F811
         """Execute every cell; `threads=None` keeps the caller's own thread settings."""
         with tempfile.TemporaryDirectory(prefix="g4r-", dir="/tmp", ignore_cleanup_errors=True) as private:
             sockets = {"transport": "ipc", "connection_file": f"{private}/kernel.json"}
+            said = Path(private, "stderr")
             client = PapermillNotebookClient(
                 nb_man,
                 kernel_name=kernel_name,
@@ -87,9 +90,11 @@ class StrictEngine(NBClientEngine):  # noqa: F811
                 **options,
             )
             try:
-                client.execute(env=kernel_environment(private, threads))
+                with said.open("wb") as log:
+                    client.execute(env=kernel_environment(private, threads), stderr=log)
             except BaseException:
                 _mark_failed(nb_man.nb)
+                sys.stderr.write(said.read_text(errors="replace"))
                 raise
 
 

@@ -1,5 +1,6 @@
 """One test per papermill trap: what the strict runner does where papermill alone would go on."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -301,6 +302,14 @@ def test_a_killed_kernel_is_no_success(tmp_path, capfd):
     assert statuses(tmp_path / "out.failed.ipynb") == ["completed", "completed", "failed", "pending"]
     assert not (tmp_path / "out.ipynb").exists()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("end", "shown"), [("done = True", ""), ("os.kill(os.getpid(), 9)", "at fault")])
+def test_what_a_kernels_process_itself_says_is_shown_only_when_it_fails(tmp_path, capfd, end, shown):
+    notebook = write_notebook(tmp_path, "import os\nos.write(2, b'at fault')", end)  # a kernel takes 2 only off a test
+    with pytest.raises(RunError) if shown else contextlib.nullcontext():
+        run_notebook(notebook, tmp_path / "out.ipynb", {})
+    assert capfd.readouterr().err == shown
 
 
 def test_leaving_before_the_end_is_no_success(tmp_path):

@@ -63,8 +63,12 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
-def fork(program: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str) -> Forked:
+def fork(
+    program: str, arguments: Sequence[str], environment: Mapping[str, str], folder: str, stderr: int = 2
+) -> Forked:
     """Start `program`, "command" or "kernel", in a process forked by the server that `ADDRESS` names.
+
+    `stderr` is the descriptor that the process gets as its own.
 
     Raises:
         OSError: when there is no such server.
@@ -73,7 +77,7 @@ def fork(program: str, arguments: Sequence[str], environment: Mapping[str, str],
     connection.settimeout(PATIENCE)
     try:
         connection.connect(os.environ.get(ADDRESS, ""))
-        socket.send_fds(connection, [b"\n"], [1, 2])
+        socket.send_fds(connection, [b"\n"], [1, stderr])
         request = {"program": program, "arguments": list(arguments), "environment": dict(environment), "folder": folder}
         connection.sendall(json.dumps(request).encode() + b"\n")
         process = Forked(connection)

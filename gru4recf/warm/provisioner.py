@@ -21,8 +21,9 @@ class WarmProvisioner(LocalProvisioner):
         folder = options.get("cwd") or Path.cwd()
         if LAUNCHER not in cmd or environment.get("OMP_NUM_THREADS") != "1":
             return await super().launch_kernel(cmd, **options)
+        stderr = options["stderr"].fileno() if options.get("stderr") else 2
         try:
-            self.process = fork("kernel", cmd[cmd.index(LAUNCHER) + 1 :], environment, str(folder))
+            self.process = fork("kernel", cmd[cmd.index(LAUNCHER) + 1 :], environment, str(folder), stderr)
         except OSError:
             return await super().launch_kernel(cmd, **options)
         self.pid = self.pgid = self.process.pid
