@@ -96,7 +96,9 @@ def run_folder(run: RunSpec, data_digest: str, out: str = "") -> Path:
 
 
 def peak_memory_bytes() -> int:
-    """Return the largest resident size of this process so far."""
+    """Return the largest resident size of this process so far; one that was forked (`gru4recf.warm`) counts of the
+    libraries only what it has touched.
+    """
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes if sys.platform == "darwin" else kilobytes * 1024
 

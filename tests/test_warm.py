@@ -1,5 +1,6 @@
 """Forked runs: the bytes of a cold start, the same ends, nothing left behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 from gru4recf import warm
 from gru4recf.notebooks import run_notebook
 from gru4recf.warm import ADDRESS, fork
-from gru4recf.warm.server import WITHOUT_THREADS, Served, serving
+from gru4recf.warm.server import WITHOUT_THREADS, Served, _become, serving
 
 WARM = [sys.executable, "-m", "gru4recf.warm"]
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -138,6 +139,53 @@ def test_what_was_forked_ends_with_the_one_who_asked(server, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_for(lambda: not any(is_alive(pid) for pid in forked))
+
+
+def kernels_folder(pid):
+    """Return the private folder that the kernel's sockets are in."""
+    own = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            own.add(str(link.readlink()))
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    paths = [Path(line[-1]) for line in lines if f"socket:[{line[6]}]" in own]
+    (folder,) = {path.parent for path in paths if path.name.startswith("kernel")}
+    return folder
+
+
+def test_ctrl_c_ends_a_forked_run_in_order(server, tmp_path):
+    process = command(*RUN, "--set", "n_epochs=1000", "--set", "patience=1000", "--out", tmp_path / "run")
+    wait_for(lambda: list(tmp_path.glob("run/checkpoint-*")))
+    forked = children(server)
+    private = kernels_folder(forked[1])
+    assert private.is_dir()
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said.split()[-1:]) == (1, ["Aborted!"]), said
+    wait_for(lambda: not any(is_alive(pid) for pid in forked))
+    assert not private.exists()
+    assert not list(tmp_path.glob("run/.*"))
+
+
+def test_the_exit_code_of_a_killed_command_names_the_signal_as_shells_do(server, tmp_path):
+    process = command(*RUN, "--set", "n_epochs=1000", "--set", "patience=1000", "--out", tmp_path / "run")
+    wait_for(lambda: list(tmp_path.glob("run/checkpoint-*")))
+    os.kill(children(server)[0], signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize(("code", "returned", "said"), [(None, 0, ""), (3, 3, ""), ("why", 1, "why\n")])
+def test_a_command_may_exit_with_nothing_a_number_or_a_sentence(code, returned, said, monkeypatch, capsys):
+    def main(arguments, prog_name):
+        raise SystemExit(code)
+
+    monkeypatch.setattr("gru4recf.warm.server.PROVISIONER", "")
+    monkeypatch.setattr("numpy.random.seed", lambda: None)
+    monkeypatch.setattr("torch.seed", lambda: None)
+    monkeypatch.setattr("gru4recf.cli.main", main)
+    assert _become("command", []) == returned
+    assert capsys.readouterr().err == said
 
 
 def test_a_killed_kernel_is_a_failed_run(server, tmp_path):

@@ -1,6 +1,7 @@
 """`python -m gru4recf.warm ARGUMENTS`: what `gru4recf ARGUMENTS` does, forked from the server where there is one."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,4 +14,9 @@ if __name__ == "__main__":
         from gru4recf.cli import main
 
         main(prog_name="gru4recf")
-    sys.exit(process.wait())
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)  # Ctrl-C does not reach its session
+        code = process.wait()  # till it has stopped its kernel; Ctrl-C once more ends it at once
+    sys.exit(code if code >= 0 else 128 - code)  # of a signal, as shells tell it

@@ -134,7 +134,10 @@ def _become(program: str, arguments: list[str]) -> int:
                 os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = PROVISIONER
             main(arguments, prog_name="gru4recf")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
     except BaseException:
         sys.excepthook(*sys.exc_info())
         return 1
