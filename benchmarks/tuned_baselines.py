@@ -19,11 +19,12 @@ from machine import save
 
 from gru4recf.answers import FUSIONS
 from gru4recf.claims import best_of
-from gru4recf.comparison import dataset_ranks, gains
+from gru4recf.comparison import dataset_ranks
 from gru4recf.data.registry import open_dataset
 from gru4recf.data.split import Split, split
 from gru4recf.evaluation import rank_targets
 from gru4recf.evidence import Evidence, load_evidence, rank_matrix
+from gru4recf.gains import gains
 from gru4recf.metrics import PRIMARY, summarise
 from gru4recf.models.baselines import build_baseline
 from gru4recf.settings import Settings

@@ -4,36 +4,54 @@ What a reader sees first. Differences come with descriptive 95% intervals; the v
 study's claims, corrected for all that was tested.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gru4recf import tuned
 from gru4recf.claims import DatasetRanks, best_of
-from gru4recf.comparison import REFERENCE, dataset_ranks, events_per_item, family, gains
+from gru4recf.comparison import dataset_ranks, events_per_item, family
 from gru4recf.controls import TWIN
 from gru4recf.evidence import Evidence, datasets_of
+from gru4recf.gains import REFERENCE, gains
 from gru4recf.metrics import PRIMARY
 from gru4recf.models import BASELINES
 from gru4recf.results import find_in_checkout
 from gru4recf.sensitivity import AS_BUILT, sensitivity
+from gru4recf.settings import Settings
 from gru4recf.wording import percent
 
 CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
 FEATURELESS = (REFERENCE, "id_only_wide", "id_only_matched", TWIN)
 OVER_BEST, OVER_TWIN = "the best network without features", "its twin without features"
-ID_ONLY = {"ID-only, equal hidden units": ["id_only_wide"], "ID-only, equal parameters": ["id_only_matched"]}
+OTHER_RIVALS = {
+    "ID-only, equal hidden units": ["id_only_wide"],
+    "ID-only, equal parameters": ["id_only_matched"],
+    "the paper's own heads": ["parallel_scores", "interaction"],
+}
+ASKED_OF = (
+    "loss",
+    "output",
+)  # settings that a study may change alone on a data set, to see whether a verdict hangs on it
 SHOWN = "MRR@20"
 
 
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
-    """Return one row per data set: the verdict on each claim; `parallel_concat` against the best other fusion and
-    against its twin that reads the item twice; the best fusion against the best network without features and against
-    the best simple baseline. What is best is chosen on validation.
+    """Return one row per data set: the verdict on each claim, and the controls that failed; `parallel_concat` against
+    the best other fusion and against its twin that reads the item twice; the best fusion against the best network
+    without features and against the best simple baseline. What is best is chosen on validation. In brackets the rival,
+    and of networks its parameters in percent of the other's.
     """
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
+    if checks := verdict.get("controls"):
+        failed = {
+            label: [c["control"] for c in checks if c["dataset"] == label and c["passed"] is False]
+            for label in table.index
+        }
+        table.insert(0, "failed controls", ["; ".join(failed[label]) or "none" for label in table.index])
     for place, (name, claim) in enumerate(verdict["overall"].items()):
         words = {label: found["verdict"] for label, found in claim["datasets"].items()}
         found = [words.get(label, "not judged") for label in table.index]
@@ -42,21 +60,22 @@ def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
 
 
 def _row(evidence: Evidence, label: str) -> dict[str, str]:
-    data, frame = dataset_ranks(evidence, label), evidence.ranks[label]
+    data = dataset_ranks(evidence, label)
     fusions, baselines, others = _present(FUSIONS, data), _present(BASELINES, data), _featureless(evidence, data)
     row = {"events per item": f"{events_per_item(evidence, label):.0f}", "targets ranked": _ranked(evidence, label)}
     rivals = tuple(fusion for fusion in fusions if fusion != CANDIDATE)
     if CANDIDATE in fusions and rivals:
-        row[f"{CANDIDATE}, best other fusion"] = _against(frame, CANDIDATE, best_of(rivals, data))
+        row[f"{CANDIDATE}, best other fusion"] = _against(evidence, label, CANDIDATE, best_of(rivals, data))
     if CANDIDATE in fusions and TWIN in others:
-        row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(frame, CANDIDATE, TWIN).removesuffix(f" ({TWIN})")
+        row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(evidence, label, CANDIDATE, TWIN).replace(f"{TWIN}, ", "")
     if fusions:
         row["best fusion"] = best_of(tuple(fusions), data)
     if fusions and others:
-        row["best fusion, best without features"] = _against(frame, row["best fusion"], best_of(tuple(others), data))
+        best = best_of(tuple(others), data)
+        row["best fusion, best without features"] = _against(evidence, label, row["best fusion"], best)
     if fusions and baselines:
         best = best_of(tuple(baselines), data)
-        row["best fusion, best simple baseline"] = _against(frame, row["best fusion"], best)
+        row["best fusion, best simple baseline"] = _against(evidence, label, row["best fusion"], best)
     return row
 
 
@@ -100,9 +119,27 @@ def choices(evidence: Evidence) -> pd.DataFrame:
         for claim in claims:
             if {CANDIDATE, *claim["worse"]} <= set(ranks):
                 names = {"dataset": label, "claim": claim["name"], "better": CANDIDATE}
-                rivals = {AS_BUILT: claim["worse"], **ID_ONLY}
+                rivals = {AS_BUILT: claim["worse"], **OTHER_RIVALS}
                 frames.append(sensitivity(evidence.ranks[label], **names, rivals=rivals))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if not frames:
+        return pd.DataFrame()
+    found = pd.concat(frames, ignore_index=True)
+    return pd.concat([found, *_under_other_settings(evidence, found)], ignore_index=True)
+
+
+def _under_other_settings(evidence: Evidence, found: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the protocol's rows of data sets that differ from another by one setting alone as a choice of that one."""
+    settings = {label: evidence.datasets["available"][label]["settings"] for label in evidence.real}
+    sources = {label: evidence.datasets["available"][label]["dataset"] for label in evidence.real}
+    own = found[(found["value"] == AS_BUILT)]
+    for name in ASKED_OF:
+        for label, other in itertools.permutations(settings, 2):
+            differing = {key for key in settings[label] if settings[label][key] != settings[other].get(key)}
+            usual = settings[label].get(name) == getattr(Settings(), name)
+            if sources[label] == sources[other] and usual and differing == {name}:
+                for shown, protocol in ((label, True), (other, False)):
+                    new = {"dataset": label, "choice": name, "value": settings[shown][name], "protocol": protocol}
+                    yield own[own["dataset"] == shown].assign(**new)
 
 
 def trials(evidence: Evidence) -> pd.DataFrame:
@@ -131,10 +168,16 @@ def _ranked(evidence: Evidence, label: str) -> str:
     return f"{counts['test targets'] / (counts['test targets'] + counts['test targets not ranked']):.1%}"
 
 
-def _against(frame: pd.DataFrame, better: str, worse: str) -> str:
-    rows = gains(frame, [better], worse, SHOWN)
-    return _told(rows[0]) if rows else ""
+def _against(evidence: Evidence, label: str, better: str, worse: str) -> str:
+    rows = gains(evidence.ranks[label], [better], worse, SHOWN)
+    return _told(rows[0], _size(evidence, label, worse) / _size(evidence, label, better)) if rows else ""
 
 
-def _told(row: dict[str, Any]) -> str:
-    return f"{percent(row['relative'])} [{percent(row['low'])}, {percent(row['high'])}] ({row['worse']})"
+def _size(evidence: Evidence, label: str, variant: str) -> int:
+    runs = evidence.results
+    return runs.loc[(runs["dataset"] == label) & (runs["variant"] == variant), "n_parameters"].iloc[0]
+
+
+def _told(row: dict[str, Any], size: float) -> str:
+    rival = f"{row['worse']}, {size:.0%}" if size else row["worse"]
+    return f"{percent(row['relative'])} [{percent(row['low'])}, {percent(row['high'])}] ({rival})"

@@ -13,14 +13,13 @@ import pandas as pd
 from gru4recf.claims import UNTRAINED, Claim, DatasetRanks
 from gru4recf.decision import compare
 from gru4recf.errors import StudyError
-from gru4recf.evidence import Evidence, datasets_of, rank_matrix, slice_by_support, trained_networks
+from gru4recf.evidence import Evidence, datasets_of, rank_matrix
 from gru4recf.intervals import interval
 from gru4recf.metrics import PRIMARY, per_event
 from gru4recf.models import BASELINES, NETWORKS
 from gru4recf.statistics import bootstrap, session_sums
 
 N_DRAWS = 10_000
-REFERENCE = "id_only"  # what gains are measured against
 FLOOR = "popularity"
 OF_TRAINING_PART = {"train_fraction", "learning_rate", "batch_size", "n_epochs", "patience"}
 """Settings that go with the size of the training part; data sets that differ in these alone are drawn as one line."""
@@ -133,47 +132,6 @@ def between_networks(verdict: dict[str, Any], *, baselines: bool = False) -> pd.
 def of_networks(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the floor and of the networks that are no controls: what fits into a figure of lines."""
     return frame[frame["variant"].isin([*NETWORKS, FLOOR])]
-
-
-def gain_by_support(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
-    """Return, per fifth of the items by training count, how much better than ID-only each other network is.
-
-    Columns: dataset, better, worse, metric, slice (0 holds the rarest items), support_low, support_high, n_events,
-    relative, low, high (95% interval of the relative difference).
-    """
-    rows = []
-    for label in evidence.real:
-        variants = dataset_ranks(evidence, label).ranks
-        if REFERENCE not in variants:
-            continue
-        networks = [variant for variant in NETWORKS if variant in variants and variant != REFERENCE]
-        for index, part in slice_by_support(evidence.ranks[label]).groupby("slice"):
-            support = {"support_low": part["support"].min(), "support_high": part["support"].max()}
-            for row in gains(part, networks, REFERENCE, metric):
-                rows.append({"dataset": label, "slice": index, **support, "n_events": len(part), **row})
-    return pd.DataFrame(rows)
-
-
-def gains(frame: pd.DataFrame, better: Sequence[str], worse: str, metric: str) -> list[dict[str, Any]]:
-    """Compare each variant of `better` with `worse` on the events of `frame`, all of a data set or a slice.
-
-    Returns rows with better, worse, metric, relative, low, high (95% interval, not corrected); none where the events
-    are of one session or `worse` has no hit.
-    """
-    codes, sessions = pd.factorize(frame["session"])
-    variants = dict.fromkeys([*better, worse, *trained_networks(frame)])
-    sums = {(v, metric): session_sums(per_event(metric, rank_matrix(frame, v)), codes) for v in variants}
-    if len(sessions) < 2 or not sums[worse, metric].any():
-        return []
-    pairs = [((variant, metric), (worse, metric)) for variant in better]
-    draws = {"n_draws": N_DRAWS // 5, "rng": np.random.default_rng(0)}
-    found = bootstrap(sums, np.bincount(codes), pairs, **draws, apart=UNTRAINED)
-    rows = []
-    for ((variant, _), _), contrast in found.items():
-        low, high = interval(contrast.relative_draws)
-        names = {"better": variant, "worse": worse, "metric": metric}
-        rows.append({**names, "relative": contrast.relative, "low": low, "high": high})
-    return rows
 
 
 def results_table(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:

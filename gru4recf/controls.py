@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from gru4recf.comparison import FLOOR, REFERENCE, gains, means
+from gru4recf.comparison import FLOOR, means
 from gru4recf.evidence import Evidence, rank_columns, rank_matrix
+from gru4recf.gains import REFERENCE, gains
 from gru4recf.metrics import PRIMARY
 from gru4recf.wording import percent
 

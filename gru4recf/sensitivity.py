@@ -1,9 +1,10 @@
 """Under which choices does a variant win? A claim looked at again with one choice of the protocol changed at a time.
 
-The choices: the metric and its cutoff (all combinations), the rule for ties, which rivals are fair in capacity, and
-which test events count, by how often the target occurs in training, by how many events of the session came before it,
-and by the length of the session. The intervals are descriptive: 95% each, not corrected for their number, and nothing
-is pooled over choices. Verdicts come from `decision.py` alone; a claim is sturdy where these rows agree with it.
+The choices: the metric and its cutoff (all combinations), the rule for ties, the rivals (ID-only networks of its
+capacity, or other heads, in place of the claim's), and which test events count, by how often the target occurs in
+training, by how many events of the session came before it, and by the length of the session. The intervals are
+descriptive: 95% each, not corrected for their number, and nothing is pooled over choices. Verdicts come from
+`decision.py` alone; a claim is sturdy where these rows agree with it.
 """
 
 import zlib
@@ -19,7 +20,7 @@ from gru4recf.evidence import rank_columns, rank_matrix, slice_by_support, tie_m
 from gru4recf.intervals import interval
 from gru4recf.metrics import CUTOFFS, METRICS, PRIMARY, per_event
 from gru4recf.statistics import Contrast, bootstrap, session_sums
-from gru4recf.verdicts import judge
+from gru4recf.verdicts import VERDICTS, decide, judge
 
 AS_BUILT = "as built"
 TIE_RULES = {"half ahead": 0.0, "all ahead (conservative)": 0.5, "none ahead (optimistic)": -0.5}
@@ -68,8 +69,8 @@ def sensitivity(
         dataset: name of the data set.
         claim: name of the claim.
         better: the variant that the claim says is better.
-        rivals: capacity ("as built", which is the protocol's, "equal hidden units", ...) -> the variants it is compared
-            with. Of the other capacities, variants without ranks are left out.
+        rivals: name ("as built", which is the protocol's, "ID-only, equal parameters", ...) -> the variants it is
+            compared with. Of those not as built, variants without ranks are left out.
         strategy: the training strategy of all of them.
         n_draws: bootstrap draws of each row.
         seed: the same seed gives the same numbers.
@@ -104,6 +105,36 @@ def sensitivity(
     return frame.assign(protocol=own)[COLUMNS]
 
 
+def where_it_wins(choices: pd.DataFrame, smallest_effect: float = 0.02) -> pd.DataFrame:
+    """Return one row per choice: on which data sets the claim would come out how, by that choice's intervals alone.
+
+    Args:
+        choices: what `sensitivity` returns, of one claim and one or more data sets.
+        smallest_effect: as there.
+
+    Returns:
+        `choice`, `value` (of a slice without its range, which differs between data sets), `own` (the protocol's own
+        choice, all of it) and a list of data sets under each verdict.
+    """
+    rows = choices[choices["verdict"] != UNDEFINED]
+    rows = rows.assign(value=label_of(rows["value"]))
+    rows["within"] = rows["low"].ge(-smallest_effect) & rows["high"].le(smallest_effect)
+    rows = rows.iloc[np.argsort(pd.factorize(rows["choice"])[0], kind="stable")]
+    table = []
+    for (choice, value), own in rows.groupby(["choice", "value"], sort=False):
+        by_dataset = own.groupby("dataset", sort=False)
+        found = {name: decide(list(one["verdict"]), list(one["within"]))[0] for name, one in by_dataset}
+        named = {verdict: [name for name in found if found[name] == verdict] for verdict in VERDICTS}
+        whole = own["protocol"].all() and set(own["metric"]) == set(PRIMARY)
+        table.append({"choice": choice, "value": value, "own": whole, **named})
+    return pd.DataFrame(table)
+
+
+def label_of(values: pd.Series) -> pd.Series:
+    """Return the values without the range of a slice, which stands behind a colon and differs between data sets."""
+    return values.str.partition(":")[0]
+
+
 def _cases(events: pd.DataFrame, rivals: Mapping[str, Sequence[str]], strategy: str) -> Iterator[Case]:
     """Yield every choice with what it changes; all else is the protocol's."""
     own = list(rivals[AS_BUILT])
@@ -114,23 +145,29 @@ def _cases(events: pd.DataFrame, rivals: Mapping[str, Sequence[str]], strategy: 
         yield Case("items with the target's score", value, events, own, ties=ties)
     for value, variants in rivals.items():
         if present := [variant for variant in variants if rank_columns(events, variant, strategy)]:
-            yield Case("capacity", value, events, present)
-    for choice, slices in _slices(events):
+            yield Case("rivals", value, events, present)
+    for choice, slices in (_by_support(events), *by_place(events)):
         for value, part in slices.items():
             if part["session"].nunique() > 1:
                 yield Case(choice, value, part, own)
 
 
-def _slices(events: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]]]:
+def _by_support(events: pd.DataFrame) -> tuple[str, dict[str, pd.DataFrame]]:
     seen = events[events["support"] > 0]
     by_support = slice_by_support(seen, N_SLICES) if len(seen) else seen.assign(slice=0)
     support = {"never": events[events["support"] == 0]}
     for place, part in by_support.groupby("slice"):
         ends = dict.fromkeys(f"{value:,}" for value in (part["support"].min(), part["support"].max()))
         support[f"fifth {place + 1}: {' to '.join(ends)}"] = part.drop(columns="slice")
-    yield "target in training, rarest first", support
-    yield "events before the target", _between(events, events["position"] - 1, EVENTS_BEFORE)
-    yield "length of the session", _between(events, events["session_length"], SESSION_LENGTHS)
+    return "target in training, rarest first", support
+
+
+def by_place(events: pd.DataFrame) -> tuple[tuple[str, dict[str, pd.DataFrame]], ...]:
+    """Return the test events by how many came before them in the session, and by its length: choice, name -> events."""
+    return (
+        ("events before the target", _between(events, events["position"] - 1, EVENTS_BEFORE)),
+        ("length of the session", _between(events, events["session_length"], SESSION_LENGTHS)),
+    )
 
 
 def _between(events: pd.DataFrame, values: pd.Series, bounds: Mapping[str, tuple[float, float]]) -> dict:

@@ -2,12 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4recf import comparison, reading
+from gru4recf import comparison, gains, reading
 from gru4recf.errors import StudyError
 from gru4recf.evidence import Evidence, rank_matrix, slice_by_support
 
 VARIANTS = ["popularity", "id_only", "concat_input", "parallel_concat", "weighted_sum"]
 COUNTS = {f"{part} {what}": 1000 for part in ("train", "validation", "test") for what in ("events", "targets")}
+
+SIZES = {"popularity": 0, "id_only": 10}  # numbers of parameters
 
 
 def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=None):
@@ -26,7 +28,8 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=N
             ranks = np.maximum(np.round(difficulty * np.exp(harder / 20 + rng.normal(0, 0.1, len(session)))), 1)
             frame[f"{variant}/simultaneous/{seed}"] = ranks.astype(np.float32)
             facts = {"dataset": "shop", "variant": variant, "strategy": "simultaneous", "seed": seed}
-            facts |= {"n_parameters": 10, "best_epoch": 3, "epochs": 4, "at_epoch_limit": False, "validation": 0.1}
+            facts |= {"run": f"{variant}-{seed}", "n_parameters": SIZES.get(variant, 20)}
+            facts |= {"best_epoch": 3, "epochs": 4, "at_epoch_limit": False, "validation": 0.1}
             for metric in ("Recall@20", "MRR@20"):
                 value = comparison.per_event(metric, ranks).mean()
                 rows.append({**facts, "metric": metric, "value": value, "value_all_targets": value / 2})
@@ -45,7 +48,8 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=N
         "title": "Made up",
         "variants": variants,
         "seeds": n_seeds,
-        "datasets": [{"name": "shop", "label": "", "settings": {}}],
+        "strategies": ["simultaneous"],
+        "datasets": [{"name": "shop", "label": "", "settings": {}, "variants": []}],
         "claims": claims,
         "tuned": False,
         "notes": ["It is small."],
@@ -121,11 +125,26 @@ def test_support_slices_hold_equal_numbers_of_items_rarest_first():
 
 
 def test_gains_by_support_compare_networks_with_id_only():
-    gains = comparison.gain_by_support(made_up(shift=8))
-    assert set(gains["better"]) == {"concat_input", "parallel_concat", "weighted_sum"}
-    parallel = gains[gains["better"] == "parallel_concat"]
+    found = gains.gain_by_support(made_up(shift=8))
+    assert set(found["better"]) == {"concat_input", "parallel_concat", "weighted_sum"}
+    parallel = found[found["better"] == "parallel_concat"]
     assert (parallel["low"] > 0).all()
     assert parallel["n_events"].sum() == 1200
+
+
+def test_gains_by_place_count_events_before_the_target_and_of_the_session():
+    evidence = made_up(shift=8)
+    frame = evidence.ranks["shop"]
+    frame["position"] = np.tile([2, 3, 4, 5], 300)
+    frame["session_length"] = np.where(frame["session"].isin(frame["session"].unique()[:100]), 5, 12)
+    found = gains.gain_by_place(evidence)
+    parallel = found[found["better"] == "parallel_concat"]
+    assert (parallel["low"] > 0).all()
+    slices = parallel.set_index("slice")
+    assert slices["label"].to_dict() == {0: "1", 1: "2", 2: "3 to 5", 6: "3 to 5", 8: "11 or more"}
+    counts = [(frame["position"] == 2).sum(), (frame["position"] == 3).sum(), (frame["position"] > 3).sum()]
+    short = (frame["session_length"] == 5).sum()
+    assert slices["n_events"].tolist() == [*counts, short, len(frame) - short]
 
 
 def test_tables_say_what_was_measured():

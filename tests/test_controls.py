@@ -1,12 +1,13 @@
 """The control panel and the answers of the first screen, on evidence with known structure."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 from test_comparison import made_up
 
-from gru4recf import answers, comparison, controls, reading
+from gru4recf import answers, comparison, controls, limits, reading
 
 VARIANTS = ["popularity", "id_only", "concat_input", "parallel_concat", "id_only_matched", "parallel_permuted"]
 
@@ -90,14 +91,27 @@ def test_the_first_screen_answers_both_questions():
     assert row["best?"] == "supported"
     assert row["parallel_concat, best other fusion"].startswith("+")
     assert row["targets ranked"] == "99.7%"
-    assert row["best fusion, best without features"].endswith(("(id_only_matched)", "(id_only)"))
+    assert row["best fusion, best without features"].endswith(("(id_only_matched, 100%)", "(id_only, 50%)"))
     assert row["best fusion, best simple baseline"].endswith("(popularity)")
-    assert row.index[0] == "best?"
+    assert row["parallel_concat, best other fusion"].endswith(", 100%)")
+    assert row.index[:3].tolist() == ["best?", "pays?", "events per item"]
+    verdict["runs"] = limits.runs_made(evidence)
     verdict["answers"] = answers.answer_table(evidence, verdict).reset_index().to_dict("records")
     assert reading.answers_table(verdict).loc["shop"].tolist() == row.tolist()
     text = reading.answers_text(verdict)
     assert "* **Best?** " in text
     assert text.splitlines()[-1] == f"| shop | {' | '.join(row.iloc[2:])} |"
+
+
+def test_failed_controls_stand_in_the_row_of_their_data_set():
+    evidence = made_up(shift=8, variants=VARIANTS)
+    verdict = comparison.decide(evidence)
+    check = {"dataset": "shop", "control": "popularity", "passed": True}
+    verdict["controls"] = [check, {**check, "control": "width alone", "passed": None}]
+    assert answers.answer_table(evidence, verdict).loc["shop", "failed controls"] == "none"
+    failed = [{**check, "control": name, "passed": False} for name in ("untrained network", "popularity")]
+    verdict["controls"] = [*failed, {**check, "dataset": "elsewhere", "passed": False}]
+    assert answers.answer_table(evidence, verdict).loc["shop", "failed controls"] == "untrained network; popularity"
 
 
 def test_a_failed_control_is_printed_beside_the_verdict():
@@ -160,6 +174,23 @@ def test_the_report_says_which_seeds_are_not_made_yet():
     )
 
 
+def test_the_report_counts_the_runs_made_of_those_described():
+    evidence = made_up()
+    made = {"planned": 13, "made": 13, "without": []}
+    assert limits.runs_made(evidence) == made
+    assert "runs that the study describes" not in limits.limits(evidence, comparison.decide(evidence))
+    more = [
+        {"name": name, "label": "", "settings": {}, "variants": ["popularity", "id_only"]}
+        for name in ("other", "market")
+    ]
+    study = {**evidence.study, "datasets": [*evidence.study["datasets"], *more]}
+    longer = dataclasses.replace(evidence, study=study)
+    assert limits.runs_made(longer) == {"planned": 21, "made": 13, "without": ["other", "market"]}
+    told = limits.limits(longer, comparison.decide(evidence))
+    assert "* 13 of the 21 runs that the study describes are made. None yet on market." in told
+    assert "* Not part of it: other (other cannot be had here)." in told
+
+
 def test_the_report_names_seeds_that_ended_on_an_early_plateau():
     evidence = made_up()
     verdict = comparison.decide(evidence)
@@ -174,6 +205,48 @@ def test_settings_that_variants_do_not_share_are_shown_per_variant():
     evidence = made_up()
     assert reading.settings_table(evidence).loc["learning_rate", "shop"] == "tuned"
     assert reading.tuned_table(evidence).loc[("shop", "id_only"), "learning_rate"] == 0.01
+
+
+def test_the_report_says_where_settings_come_from_random_trials_alone(monkeypatch):
+    evidence = made_up()
+    verdict = comparison.decide(evidence)
+    evidence.study["tuned"] = True
+    evidence.study["datasets"][0]["tuned_as"] = ""
+    evidence.datasets["available"]["shop"]["settings"] |= {"patience": 3, "n_epochs": 30}
+    record = types.SimpleNamespace(trials=10, random_trials=10, patience=3, n_epochs=30)
+    monkeypatch.setattr("gru4recf.tuned.read_record", lambda folder, label: record)
+    assert "Settings on shop are the best of random trials" in limits.limits(evidence, verdict)
+    record.trials = 11
+    assert "random trials" not in limits.limits(evidence, verdict)
+
+
+def test_choices_say_in_words_where_parallel_concat_wins():
+    won = made_up(shift=8, variants=[*VARIANTS, "weighted_sum", "parallel_scores"])
+    found = answers.choices(won)
+    told = reading.choices_text(found)
+    assert "`parallel_concat` is above all its rivals on 1 of 1 data sets and below one of them on 0." in told
+    assert "rivals, the paper's own heads; " in told
+    assert told.endswith(", and loses on more under 0.")
+    table = reading.choices_table(found)
+    assert table.loc[("metric", "MRR@20")].tolist() == ["shop", "", "", 0]
+
+
+def test_a_data_set_with_another_loss_alone_is_a_choice_of_the_one_without():
+    evidence = made_up(shift=8, variants=[*VARIANTS, "weighted_sum"])
+    facts, results = evidence.datasets["available"], evidence.results
+    shop, settings = facts["shop"], {**facts["shop"]["settings"], "loss": "cross_entropy", "output": "tied"}
+    other = {"top": {"loss": "top1"}, "both": {"loss": "top1", "output": "separate"}, "market": {"loss": "top1"}}
+    for name, changed in ({"shop": {}} | other).items():
+        source = "market" if name == "market" else "shop"
+        facts[name] = {**shop, "dataset": source, "settings": settings | changed}
+        evidence.ranks[name] = evidence.ranks["shop"]
+    all_results = comparison.pd.concat([results.assign(dataset=name) for name in evidence.ranks])
+    found = answers.choices(dataclasses.replace(evidence, results=all_results))
+    loss = found[found["choice"] == "loss"]
+    assert set(loss["dataset"]) == {"shop"}
+    assert loss.groupby("value")["protocol"].all().to_dict() == {"cross_entropy": True, "top1": False}
+    assert set(loss["worse"]) == {"concat_input", "weighted_sum"}
+    assert set(found.loc[found["choice"] == "output", "dataset"]) == {"top"}
 
 
 def test_choices_look_again_at_the_claim_on_parallel_concat():

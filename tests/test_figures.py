@@ -32,6 +32,7 @@ STUDY_FIGURES = (
     "metric_per_variant",
     "forest",
     "gain_by_support",
+    "gain_by_place",
     "metric_by_training_size",
     "best_so_far",
     "worth_of_features",
@@ -104,6 +105,7 @@ FRAMES = {
     "metric_per_variant": summary({"popularity": 0.1, "id_only": 0.5}),
     "forest": contrasts([("parallel_concat", "concat_input", 0.03, 0.01, 0.05, "supported")]),
     "gain_by_support": gains([0.4, 0.1, 0.0]),
+    "gain_by_place": gains([0.4, 0.1]).assign(slice=[0, 2], label=["3 to 5", "11 or more"]),
     "metric_by_training_size": summary({"popularity": 0.1, "id_only": 0.5}, datasets=("shop", "shop-5pct")),
     "best_so_far": pd.DataFrame({"dataset": "shop", "variant": "id_only", "trial": [1, 2], "value": [0.1, 0.2]}),
     "worth_of_features": worth([0.2, 0.1, 0.0]),
@@ -482,6 +484,12 @@ def test_gain_by_support_labels_slices_by_their_range():
     assert bars[0][1] == pytest.approx(np.array([[0, 30], [0, 50]]))
     assert (band(axes).y0, band(axes).y1) == pytest.approx((-2, 2))
     assert axes.get_ylabel() == "gain over id_only"
+
+
+def test_gain_by_place_labels_slices_and_leaves_a_gap_between_the_kinds():
+    axes = draw("gain_by_place").axes[0]
+    assert axes.get_xticks().tolist() == [0, 2]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["3\N{EN DASH}5", "11+"]
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])

@@ -7,7 +7,7 @@ from gru4recf.errors import StudyError
 from gru4recf.figures.base import colour_of
 from gru4recf.figures.sensitivity import wins_by_choice as draw
 from gru4recf.metrics import CUTOFFS, METRICS, per_event
-from gru4recf.sensitivity import COLUMNS, sensitivity
+from gru4recf.sensitivity import COLUMNS, sensitivity, where_it_wins
 
 AS_BUILT = {"as built": ("rival",)}
 SLICES = ["target in training, rarest first", "events before the target", "length of the session"]
@@ -124,14 +124,14 @@ class TestTies:
         assert rows[["relative", "low", "high"]].nunique().eq(1).all()
 
 
-class TestCapacity:
+class TestRivals:
     def test_other_rivals_take_the_place_of_the_protocols(self):
         rows = decided(rivals=AS_BUILT | {"equal hidden units": ("wide",), "equal parameters": ("not run",)})
-        capacity = of(rows, "capacity")
-        assert capacity["value"].tolist() == ["as built", "equal hidden units"]
-        assert capacity["worse"].tolist() == ["rival", "wide"]
-        assert capacity["relative"].iloc[1] == pytest.approx(gain_of(events(), rival="wide"))
-        assert set(rows.loc[rows["choice"] != "capacity", "worse"]) == {"rival"}
+        other = of(rows, "rivals")
+        assert other["value"].tolist() == ["as built", "equal hidden units"]
+        assert other["worse"].tolist() == ["rival", "wide"]
+        assert other["relative"].iloc[1] == pytest.approx(gain_of(events(), rival="wide"))
+        assert set(rows.loc[rows["choice"] != "rivals", "worse"]) == {"rival"}
 
 
 class TestMistakes:
@@ -154,6 +154,47 @@ class TestMistakes:
             decided(rivals=rivals)
 
 
+class TestWhereItWins:
+    def rows(self, verdicts, **columns):
+        """Return rows of (data set, rival, metric, verdict), 1% above or below zero or around it."""
+        rows = pd.DataFrame(verdicts, columns=["dataset", "worse", "metric", "verdict"])
+        low = rows["verdict"].map({"supported": 0.01, "refuted": -0.05, "equivalent": -0.01, "inconclusive": -0.1})
+        given = {"choice": "rivals", "value": "as built", "protocol": True, **columns}
+        return rows.assign(low=low, high=low + 0.02 + 0.2 * (rows["verdict"] == "inconclusive"), **given)
+
+    def test_a_data_set_is_won_against_every_rival_in_both_metrics_and_lost_against_one(self):
+        all_but_one = [("a", "x", "MRR@20", "supported"), ("a", "x", "Recall@20", "supported")]
+        won = [*all_but_one, ("a", "y", "MRR@20", "supported"), ("a", "y", "Recall@20", "supported")]
+        lost = [("b", "x", "MRR@20", "supported"), ("b", "x", "Recall@20", "refuted")]
+        equal = [("c", "x", "MRR@20", "equivalent"), ("c", "x", "Recall@20", "equivalent")]
+        unsure = [("d", "x", "MRR@20", "supported"), ("d", "x", "Recall@20", "inconclusive")]
+        (row,) = where_it_wins(self.rows(won + lost + equal + unsure)).to_dict("records")
+        named = {"supported": ["a"], "refuted": ["b"], "equivalent": ["c"], "inconclusive": ["d"]}
+        assert row == {"choice": "rivals", "value": "as built", "own": True, **named}
+
+    def test_choices_stay_together_slices_share_a_row_and_what_is_not_defined_has_none(self):
+        two = [("a", "x", "MRR@20", "supported"), ("b", "x", "MRR@20", "not defined")]
+        frames = [
+            self.rows(two, choice="target", value="fifth 1: 5 to 9", protocol=False),
+            self.rows(two, choice="rivals", value="ID-only", protocol=False),
+            self.rows(two[:1], choice="target", value="fifth 2: 10", protocol=False).assign(dataset="c"),
+            self.rows(two[:1], choice="target", value="fifth 1: 6", protocol=False).assign(dataset="c"),
+            self.rows(two[1:], choice="target", value="never", protocol=False),
+        ]
+        table = where_it_wins(pd.concat(frames))
+        rows = [(row.choice, row.value, row.supported) for row in table.itertuples()]
+        assert rows == [
+            ("target", "fifth 1", ["a", "c"]),
+            ("target", "fifth 2", ["c"]),
+            ("rivals", "ID-only", ["a"]),
+        ]
+        assert not table["own"].any()
+
+    def test_one_metric_of_the_protocol_alone_is_not_its_own_choice(self):
+        table = where_it_wins(decided())
+        assert table.loc[table["own"], "value"].tolist() == ["half ahead", "as built"]
+
+
 class TestFigure:
     def rows(self, datasets=("shop",), rivals=AS_BUILT):
         return pd.concat([decided(rivals=rivals).assign(dataset=name) for name in datasets])
@@ -166,7 +207,7 @@ class TestFigure:
         assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "b", "c", "d"]
         assert self.texts(figure.axes[0])[:2] == ["Recall@5", "MRR@5"]
         assert self.texts(figure.axes[1]) == []
-        assert {"metric", "capacity", *SLICES} < set(self.texts(figure.axes[3]))
+        assert {"metric", "rivals", *SLICES} < set(self.texts(figure.axes[3]))
         bold = [text.get_text() for text in figure.axes[0].texts if text.get_fontweight() == "bold"]
         assert bold == ["Recall@20", "MRR@20", "half ahead", "as built"]
 

@@ -1,4 +1,4 @@
-"""Where features pay: gains by how often an item was seen in training."""
+"""Where features pay: gains by how often an item was seen in training, and by place and length of the session."""
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,28 @@ def gain_by_support(gains: pd.DataFrame) -> Picture:
             (training events per item), `n_events`, and `relative`, `low`, `high` as fractions, infinite or missing
             where the value of `worse` is zero.
     """
+    labels = [_range(low, high) for low, high in zip(gains["support_low"], gains["support_high"], strict=True)]
+    counts = [f"\nn={n:,.0f}" for n in gains["n_events"]]
+    return _by_slice(gains.assign(label=np.char.add(labels, counts)), "training events per item")
+
+
+@captioned(
+    "Gain in percent by how many events of the session came before the target (left), and by the number of events of "
+    "its session (right). Bars: 95% interval of a bootstrap over sessions and seeds, cut at "
+    "the panel's edge where it is far wider than the gains. Shaded: ±2%. A gain is left out where the metric it is "
+    "relative to is, or may be, zero."
+)
+def gain_by_place(gains: pd.DataFrame) -> Picture:
+    """Draw relative gains by place and length of the session, one panel per data set and metric.
+
+    Args:
+        gains: as for `gain_by_support`, but with a `label` for the support; a number that no slice has leaves a gap.
+    """
+    labels = gains["label"].str.replace(" to ", "\N{EN DASH}").str.replace(" or more", "+")
+    return _by_slice(gains.assign(label=labels), "events before the target; events of the session")
+
+
+def _by_slice(gains: pd.DataFrame, what: str) -> Picture:
     groups = list(gains.groupby(["dataset", "metric"], sort=False))
     figure, axes = wrapped_panels(len(groups), N_COLUMNS, 1.95)
     pairs = gains[["better", "worse"]].drop_duplicates().reset_index(drop=True)
@@ -45,7 +67,7 @@ def gain_by_support(gains: pd.DataFrame) -> Picture:
     for panel in axes[::N_COLUMNS]:
         panel.set_ylabel(f"gain over {pairs['worse'][0]}" if one_base else "relative gain")
     for panel in axes[-N_COLUMNS:]:
-        panel.set_xlabel("training events per item")
+        panel.set_xlabel(what)
     legend_below(figure, variant_handles(pairs["better"], labels, linestyle=""))
     return figure
 
@@ -53,7 +75,7 @@ def gain_by_support(gains: pd.DataFrame) -> Picture:
 def _draw(panel: Axes, own: pd.DataFrame, pairs: pd.DataFrame) -> None:
     show_equivalence(panel, "y")
     slices = own.drop_duplicates("slice").sort_values("slice")
-    panel.set_xticks(slices["slice"], [_slice_label(row) for row in slices.itertuples()], fontsize=7)
+    panel.set_xticks(slices["slice"], slices["label"], fontsize=7)
     panel.set_xlim(slices["slice"].min() - 0.5, slices["slice"].max() + 0.5)
     panel.grid(axis="x", visible=False)
     finite = own[np.isfinite(own[ENDS]).all(axis=1)]
@@ -65,6 +87,5 @@ def _draw(panel: Axes, own: pd.DataFrame, pairs: pd.DataFrame) -> None:
     panel.set_ylim(*readable_limits(100 * finite[ENDS]))
 
 
-def _slice_label(row: tuple) -> str:
-    ends = dict.fromkeys((f"{row.support_low:,.0f}", f"{row.support_high:,.0f}"))  # one number where both are equal
-    return "\N{EN DASH}".join(ends) + f"\nn={row.n_events:,.0f}"
+def _range(low: float, high: float) -> str:
+    return "\N{EN DASH}".join(dict.fromkeys((f"{low:,.0f}", f"{high:,.0f}")))  # one number where both are equal

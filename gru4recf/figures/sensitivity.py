@@ -15,6 +15,7 @@ from gru4recf.figures.base import (
     show_equivalence,
     variant_handles,
 )
+from gru4recf.sensitivity import label_of
 
 ENDS = ["relative", "low", "high"]
 SHOWN = "MRR@20"  # of choices other than the metric
@@ -59,10 +60,7 @@ def wins_by_choice(choices: pd.DataFrame) -> Picture:
 
 
 def _rows(shown: pd.DataFrame) -> pd.DataFrame:
-    """Return `choice`, `label`, `protocol` and `place` of every row, one row left above each choice for its name.
-
-    The range of a slice, behind a colon, differs between data sets and stays out of the label.
-    """
+    """Return `choice`, `label`, `protocol` and `place` of every row, one row left above each choice for its name."""
     rows = _labelled(shown)[["choice", "label", "protocol"]].drop_duplicates(["choice", "label"])
     order = pd.factorize(rows["choice"])[0]
     rows = rows.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
@@ -70,7 +68,7 @@ def _rows(shown: pd.DataFrame) -> pd.DataFrame:
 
 
 def _labelled(shown: pd.DataFrame) -> pd.DataFrame:
-    return shown.assign(label=shown["value"].str.partition(":")[0])
+    return shown.assign(label=label_of(shown["value"]))
 
 
 def _draw(panel: Axes, own: pd.DataFrame, places: pd.DataFrame, rivals: list[str]) -> None:
