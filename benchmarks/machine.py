@@ -3,6 +3,7 @@
 import json
 import platform
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ def save(name: str, measured: dict[str, Any]) -> None:
     record = {**measured, "cpu": cpu(), "versions": versions()}
     write_json(REPORTS / f"{name}.json", record)
     print(json.dumps(record, indent=2))
+
+
+def markdown_table(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
+    """Return a Markdown table; whole numbers with commas."""
+    rows = [header, ["---"] * len(tuple(header)), *lines]
+    return "\n".join("| " + " | ".join(f"{c:,}" if isinstance(c, int) else str(c) for c in row) + " |" for row in rows)
 
 
 def cpu() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
-from machine import REPORTS
+from machine import REPORTS, markdown_table
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
@@ -88,9 +88,9 @@ def page(recbole: dict[str, Any], gru4rec: dict[str, Any] | None) -> str:
         f"![{CAPTIONS['speed']}](speed.png)",
         "## RecBole's GRU4RecF and parallel_concat",
         "Training events per CPU second, as shipped and with torch's anomaly detection off:",
-        _table(TRAINING, [_training(row) for row in recbole["rows"]]),
+        markdown_table(TRAINING, [_training(row) for row in recbole["rows"]]),
         "Test rows ranked per CPU second, CPU seconds of data preparation, peak megabytes:",
-        _table(OTHERS, [_others(row) for row in recbole["rows"]]),
+        markdown_table(OTHERS, [_others(row) for row in recbole["rows"]]),
         *_sessions(recbole.get("session_ranking")),
         *(f"* {name}: {rule}." for name, rule in recbole["rules"].items()),
         f"Published: {recbole['published']['events_per_second']:,} events per second, {recbole['published']['of']} "
@@ -148,7 +148,7 @@ def _until_best(found: dict[str, Any]) -> list[str]:
         parts += [
             f"{data}, {kind} ({settings}): goal NDCG@10 {goal}, {told}, {arrived} of {n_seeds} seeds arrive. "
             "Test metrics at the end, mean ± standard deviation over seeds:",
-            _table(("metric", "ours", "RecBole"), final),
+            markdown_table(("metric", "ours", "RecBole"), final),
         ]
     return parts
 
@@ -163,12 +163,7 @@ def _gru4rec(found: dict[str, Any]) -> list[str]:
             cells = [row[side][column] for column in ("events_per_cpu_second", "cpu_seconds", "Recall@20", "MRR@20")]
             lines.append((negative, name, *cells))
     text = f"eshop, {found['test_targets']:,} test events, mean of {found['seeds']} seeds; see gru4rec_speed.py."
-    return ["## Official GRU4Rec's PyTorch port and id_only", text, _table(header, lines)]
-
-
-def _table(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
-    rows = [header, ["---"] * len(tuple(header)), *lines]
-    return "\n".join("| " + " | ".join(f"{c:,}" if isinstance(c, int) else str(c) for c in row) + " |" for row in rows)
+    return ["## Official GRU4Rec's PyTorch port and id_only", text, markdown_table(header, lines)]
 
 
 def main() -> None:

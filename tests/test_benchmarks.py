@@ -94,6 +94,19 @@ def test_the_best_of_all_tries_counts(load):
     }
 
 
+def test_the_page_of_baselines_stands_published_figures_beside_the_settings_they_belong_to(load):
+    row = {"settings": "defaults", "HR@20": 0.5, "MRR@20": 0.2, "fit_cpu_seconds": 1.0, "rank_cpu_seconds": 2.04}
+    published = {"windows": {"HR@20": 0.4, "MRR@20": 0.1}}
+    results = {"vsknn": [row, {**row, "settings": {"k": 1500, "steps": 7}, "published": published}]}
+    found = {"shop": {"training_sessions": 9000, "items": 5, "targets": 60, "results": results}}
+    record = {"datasets": found, "published": {"windows": "Here"}, "differences": ["Test: the last day."]}
+    lines = load("baselines").page(record).splitlines()
+    assert "9,000 training sessions, 5 items, 60 targets." in lines
+    assert "| vsknn | defaults | 0.5000 |  |  | 0.2000 |  |  | 3.0 |" in lines
+    assert "| vsknn | k 1500, steps 7 | 0.5000 |  | 0.4000 | 0.2000 |  | 0.1000 | 3.0 |" in lines
+    assert lines[-1] == "* Test: the last day."
+
+
 def test_tuned_neighbours_start_from_the_published_settings_and_are_chosen_on_validation(load):
     from gru4recf.data.registry import open_dataset
     from gru4recf.data.split import split
