@@ -1,6 +1,7 @@
 """The parts of benchmarks that are no timing: generated data, and how curves and tries become figures."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -105,6 +106,12 @@ def test_the_page_of_baselines_stands_published_figures_beside_the_settings_they
     assert "| vsknn | defaults | 0.5000 |  |  | 0.2000 |  |  | 3.0 |" in lines
     assert "| vsknn | k 1500, steps 7 | 0.5000 |  | 0.4000 | 0.2000 |  | 0.1000 | 3.0 |" in lines
     assert lines[-1] == "* Test: the last day."
+
+
+def test_the_committed_page_of_baselines_is_that_of_the_committed_measurements(load):
+    baselines = load("baselines")
+    record = json.loads((baselines.REPORTS / "baselines.json").read_text())
+    assert (baselines.REPORTS / "baselines.md").read_text() == baselines.page(record)
 
 
 def test_tuned_neighbours_start_from_the_published_settings_and_are_chosen_on_validation(load):
