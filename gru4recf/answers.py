@@ -32,10 +32,8 @@ OTHER_RIVALS = {
     "ID-only, equal parameters": ["id_only_matched"],
     "the paper's own heads": ["parallel_scores", "interaction"],
 }
-ASKED_OF = (
-    "loss",
-    "output",
-)  # settings that a study may change alone on a data set, to see whether a verdict hangs on it
+# Settings that a study may change alone on a data set, to see whether a verdict hangs on it.
+ASKED_OF = ("loss", "output")
 SHOWN = "MRR@20"
 
 

@@ -40,11 +40,8 @@ class Case:
 
     choice: str
     value: str
-    events: pd.DataFrame
     rivals: Sequence[str]
     metrics: Sequence[str] = PRIMARY
-    ties: float = 0.0
-    """What is added to a rank, in units of the number of other items with the target's score."""
 
 
 def sensitivity(
@@ -93,12 +90,13 @@ def sensitivity(
         if not rank_columns(events, variant, strategy):
             raise StudyError(f"{dataset}: no ranks of {variant} with {strategy} training; run it there first.")
     rows = []
-    for case in _cases(events, rivals, strategy):
+    for part, ties, cases in _cases(events, rivals, strategy):
         rng = np.random.default_rng([seed, zlib.crc32(dataset.encode())])  # so that equal cases have equal numbers
-        for (worse, metric), contrast in _contrasts(case, better, strategy, n_draws, rng).items():
+        contrasts = _contrasts(part, ties, cases, better, strategy, n_draws, rng)
+        for case, worse, metric in ((c, w, m) for c in cases for w in c.rivals for m in c.metrics):
             names = {"dataset": dataset, "claim": claim, "choice": case.choice, "value": case.value}
-            names |= {"better": better, "worse": worse, "metric": metric, "n_events": len(case.events)}
-            rows.append(names | _numbers(contrast, alpha, smallest_effect))
+            names |= {"better": better, "worse": worse, "metric": metric, "n_events": len(part)}
+            rows.append(names | _numbers(contrasts.get((worse, metric)), alpha, smallest_effect))
     frame = pd.DataFrame(rows)
     own = frame["choice"].eq("metric") & frame["metric"].isin(PRIMARY)
     own |= frame["value"].isin([next(iter(TIE_RULES)), AS_BUILT])
@@ -135,21 +133,22 @@ def label_of(values: pd.Series) -> pd.Series:
     return values.str.partition(":")[0]
 
 
-def _cases(events: pd.DataFrame, rivals: Mapping[str, Sequence[str]], strategy: str) -> Iterator[Case]:
-    """Yield every choice with what it changes; all else is the protocol's."""
+def _cases(
+    events: pd.DataFrame, rivals: Mapping[str, Sequence[str]], strategy: str
+) -> Iterator[tuple[pd.DataFrame, float, list[Case]]]:
+    """Yield test events, what ties add to their ranks (see `TIE_RULES`), and the choices looked at with these."""
     own = list(rivals[AS_BUILT])
-    for k in CUTOFFS:
-        for name in METRICS:
-            yield Case("metric", f"{name}@{k}", events, own, [f"{name}@{k}"])
-    for value, ties in TIE_RULES.items():
-        yield Case("items with the target's score", value, events, own, ties=ties)
-    for value, variants in rivals.items():
-        if present := [variant for variant in variants if rank_columns(events, variant, strategy)]:
-            yield Case("rivals", value, events, present)
+    names = [f"{name}@{k}" for k in CUTOFFS for name in METRICS]
+    present = {value: [v for v in others if rank_columns(events, v, strategy)] for value, others in rivals.items()}
+    by_ties = {ties: [Case("items with the target's score", value, own)] for value, ties in TIE_RULES.items()}
+    by_ties[0.0] = [Case("metric", name, own, [name]) for name in names] + by_ties[0.0]
+    by_ties[0.0] += [Case("rivals", value, variants) for value, variants in present.items() if variants]
+    for ties, cases in by_ties.items():
+        yield events, ties, cases
     for choice, slices in (_by_support(events), *by_place(events)):
         for value, part in slices.items():
             if part["session"].nunique() > 1:
-                yield Case(choice, value, part, own)
+                yield part, 0.0, [Case(choice, value, own)]
 
 
 def _by_support(events: pd.DataFrame) -> tuple[str, dict[str, pd.DataFrame]]:
@@ -175,17 +174,24 @@ def _between(events: pd.DataFrame, values: pd.Series, bounds: Mapping[str, tuple
 
 
 def _contrasts(
-    case: Case, better: str, strategy: str, n_draws: int, rng: np.random.Generator
-) -> dict[tuple[str, str], Contrast | None]:
-    """Return (rival, metric) -> contrast, none where the rival has no hits."""
-    codes = pd.factorize(case.events["session"])[0]
-    variants = dict.fromkeys([better, *case.rivals, *trained_networks(case.events, strategy)])
-    ranks = {variant: _ranks(case.events, variant, strategy, case.ties) for variant in variants}
-    sums = {(v, m): session_sums(per_event(m, values), codes) for v, values in ranks.items() for m in case.metrics}
-    pairs = [((better, m), (rival, m)) for rival in case.rivals for m in case.metrics]
-    defined = [pair for pair in pairs if sums[pair[1]].any()]
-    found = bootstrap(sums, np.bincount(codes), defined, n_draws=n_draws, rng=rng, apart=UNTRAINED)
-    return {pair[1]: found.get(pair) for pair in pairs}
+    events: pd.DataFrame,
+    ties: float,
+    cases: Sequence[Case],
+    better: str,
+    strategy: str,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> dict[tuple[str, str], Contrast]:
+    """Return (rival, metric) -> contrast for all cases with one resampling; none where the rival has no hits."""
+    codes = pd.factorize(events["session"])[0]
+    keys = dict.fromkeys((rival, metric) for case in cases for rival in case.rivals for metric in case.metrics)
+    metrics = dict.fromkeys(metric for _, metric in keys)
+    variants = dict.fromkeys([better, *(rival for rival, _ in keys), *trained_networks(events, strategy)])
+    ranks = {variant: _ranks(events, variant, strategy, ties) for variant in variants}
+    sums = {(v, m): session_sums(per_event(m, values), codes) for v, values in ranks.items() for m in metrics}
+    defined = {key: ((better, key[1]), key) for key in keys if sums[key].any()}
+    found = bootstrap(sums, np.bincount(codes), defined.values(), n_draws=n_draws, rng=rng, apart=UNTRAINED)
+    return {key: found[pair] for key, pair in defined.items()}
 
 
 def _numbers(contrast: Contrast | None, alpha: float, smallest_effect: float) -> dict:

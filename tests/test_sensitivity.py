@@ -233,6 +233,19 @@ class TestFigure:
         assert min(y for _, y in axes.containers[0][0].get_xydata()) == 2
         assert "Recall@5" in self.texts(axes)
 
+    def test_a_slice_far_beyond_the_others_leaves_them_readable_and_is_told_at_the_edge(self):
+        rows = self.rows()
+        slices = rows["choice"].eq("length of the session") & rows["metric"].eq("MRR@20")
+        rows[["relative", "low", "high"]] = [0.03, 0.02, 0.04]
+        rows.loc[slices, ["relative", "low", "high", "n_events"]] = [[0.05, 0.04, 0.06, 9]] * slices.sum()
+        rows.loc[rows[slices].index[0], ["relative", "low", "high"]] = [5.0, 4.0, 6.0]
+        axes = draw(rows).axes[0]
+        left, right = axes.get_xlim()
+        assert left < -2
+        assert 5 < right < 20
+        told = [line for line in axes.lines if line.get_marker() in "<>" and len(line.get_xdata()) == 1]
+        assert [(line.get_marker(), line.get_xdata()[0]) for line in told] == [(">", right)]
+
     def test_nothing_is_cut_off_and_the_bytes_stay(self):
         figure = draw(self.rows(("a", "b")))
         inside = figure.get_tightbbox().padded(-0.02)

@@ -9,6 +9,7 @@ from gru4recf.figures.base import (
     BAND,
     Picture,
     captioned,
+    colour_of,
     intervals,
     legend_below,
     panels,
@@ -30,7 +31,8 @@ ROOM = 1.25  # of a panel beyond its dots, in spreads of the dots
     "protocol's own choices are in bold, and choices other than the metric are shown for MRR@20. Right of zero the "
     "claimed variant is better. Colours and markers: the rival. Bars: 95% interval of a bootstrap over sessions and "
     "seeds, one by one and not corrected for their number, cut at the panel's edge; they describe, and the verdict is "
-    "the forest's. Shaded: ±2%. A row without a dot: no such events, or the rival has no hits there."
+    "the forest's. Shaded: ±2%. ◀ ▶: a dot far beyond the panel. A row without a dot: no such events, or the rival has "
+    "no hits there."
 )
 def wins_by_choice(choices: pd.DataFrame) -> Picture:
     """Draw dots with intervals, grouped by choice, one panel per data set.
@@ -82,15 +84,27 @@ def _draw(panel: Axes, own: pd.DataFrame, places: pd.DataFrame, rivals: list[str
         rows = finite[finite["worse"] == rival]
         percent = 100 * rows[ENDS]
         intervals(panel, rival, percent["relative"], rows["y"], along="x", low=percent["low"], high=percent["high"])
-    panel.set_xlim(*_limits(100 * finite["relative"]))
+    left, right = _limits(finite)
+    panel.set_xlim(left, right)
+    for end, marker, beyond in (
+        (left, "<", 100 * finite["relative"] < left),
+        (right, ">", 100 * finite["relative"] > right),
+    ):
+        for row in finite[beyond].itertuples():
+            panel.plot(end, row.y, marker, color=colour_of(row.worse), markersize=4, clip_on=False)
     panel.grid(axis="y", visible=False)
     panel.tick_params(axis="y", length=0)
 
 
-def _limits(percent: pd.Series) -> tuple[float, float]:
-    """Return a range that holds all dots and the band, and intervals as far as they leave the dots readable."""
-    low, high = percent.min() if len(percent) else 0.0, percent.max() if len(percent) else 0.0
-    low, high = min(low, -2 * BAND), max(high, 2 * BAND)
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return a range in percent that holds the band and the dots of all events, and those of slices as far as they
+    leave these readable.
+    """
+    percent = 100 * rows["relative"]
+    whole = percent[rows["n_events"] == rows["n_events"].max()]
+    low, high = np.min([*whole, -2 * BAND]), np.max([*whole, 2 * BAND])
+    spread = high - low
+    low, high = np.min([low, max(percent.min(), low - spread)]), np.max([high, min(percent.max(), high + spread)])
     return low - ROOM / 4 * (high - low), high + ROOM / 4 * (high - low)
 
 
