@@ -129,6 +129,7 @@ def study(
 @main.command(epilog=EXIT_CODES)
 @click.argument("study", type=click.Path(path_type=Path))
 @click.option("--trials", required=True, type=click.IntRange(1), help="Trials of each network on each data set.")
+@click.option("--finalists", type=click.IntRange(1), help="Best trials that are repeated. [default: 5; 1: none]")
 @click.option("--datasets", help="Only these of the study's data sets, separated by commas.")
 @click.option("--variants", help="Only these networks, separated by commas. [default: the study's]")
 @click.option("--jobs", type=click.IntRange(1), help="Searches at once. [default: number of cores]")
@@ -138,6 +139,7 @@ def study(
 def tune(
     study: Path,
     trials: int,
+    finalists: int | None,
     datasets: str | None,
     variants: str | None,
     jobs: int | None,
@@ -147,10 +149,12 @@ def tune(
 ) -> None:
     """Choose settings for every network of STUDY by validation MRR@20, with the same effort for each.
 
-    Same space, trials, epochs and patience for all; the first trial is the study's own settings. A call that was
+    Same space, trials, epochs and patience for all; the first trial is the study's own settings. The best trials are
+    repeated with two further seeds, and the highest mean wins. A call that was
     stopped, killed even, continues; more --trials add to those made. Leaves DATASET.yaml (winners) and
     DATASET.trials.tsv (all trials) in --out.
     """
+    from gru4recf.search import N_FINALISTS
     from gru4recf.tuning import SEED
     from gru4recf.tuning import tune as tune_study
 
@@ -159,6 +163,7 @@ def tune(
         n_trials=trials,
         labels=datasets.split(",") if datasets is not None else (),
         variants=variants.split(",") if variants is not None else (),
+        n_finalists=finalists or N_FINALISTS,
         jobs=jobs,
         seed=SEED if seed is None else seed,
         n_epochs=epochs,

@@ -35,6 +35,14 @@ class Journal:
         """Append one trial; it is on disk when this returns."""
         self._study.add_trial(frozen(trial, self._space))
 
+    def repeats(self) -> dict[tuple[int, int], float | None]:
+        """Return (number of a trial, seed) -> its value with that seed, None where it failed."""
+        return {tuple(map(int, name.split("/"))): value for name, value in self._study.user_attrs.items()}
+
+    def add_repeat(self, number: int, seed: int, value: float | None) -> None:
+        """Append the value of a trial with another seed; it is on disk when this returns."""
+        self._study.set_user_attr(f"{number}/{seed}", value)
+
 
 def quiet_optuna() -> Any:
     """Return the package, silenced: it reports every study it creates."""

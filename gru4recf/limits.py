@@ -37,6 +37,10 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
         notes.append(
             f"Settings on {', '.join(random)} are the best of random trials; none was proposed from what others showed."
         )
+    if single := _single_trainings(evidence):
+        notes.append(
+            f"Settings on {', '.join(single)} are the best of single trainings; another seed may prefer others."
+        )
     if otherwise := _tuned_otherwise(evidence):
         notes.append(f"Settings were tuned with another patience or number of epochs on {', '.join(otherwise)}.")
     notes += [f"{reason.rstrip('.')}." for reason in verdict["undecided"].values()]
@@ -70,6 +74,13 @@ def _random_trials_only(evidence: Evidence) -> list[str]:
     if not evidence.study["tuned"]:
         return []
     return [label for label, record in _records(evidence).items() if record.trials <= record.random_trials]
+
+
+def _single_trainings(evidence: Evidence) -> list[str]:
+    """Return the data sets whose settings come from a search that repeated no trial with another seed."""
+    if not evidence.study["tuned"]:
+        return []
+    return [label for label, record in _records(evidence).items() if not record.repeats]
 
 
 def _records(evidence: Evidence) -> dict[str, tuned.Tuned]:

@@ -14,14 +14,17 @@ from gru4recf.files import write_text
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("dataset", "variant", "trial", "value", "best_epoch", "epochs")
+COLUMNS = ("dataset", "variant", "trial", "value", "mean", "repeats", "best_epoch", "epochs")
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial that has ended; `value` is validation MRR@20 at its best epoch, None where `error` says why not."""
+    """One trial that has ended; `value` is validation MRR@20 at its best epoch, None where `error` says why not.
+
+    `repeats` are the values of the same training with further seeds, which the best trials of a search have.
+    """
 
     number: int
     settings: dict[str, Any]
@@ -29,19 +32,41 @@ class Trial:
     best_epoch: int = 0
     epochs: int = 0
     error: str = ""
+    repeats: tuple[float | None, ...] = ()
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of its trainings; None where one of them failed."""
+        values = [self.value, *self.repeats]
+        return None if None in values else sum(values) / len(values)
+
+
+def finalists(trials: Sequence[Trial], n: int) -> list[Trial]:
+    """Return the `n` trials with the highest value, the earliest of equal ones; fewer where fewer ended well."""
+    return sorted((t for t in trials if t.value is not None), key=lambda t: (-t.value, t.number))[:n]
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial with the highest value, the earliest of equal ones; None where all failed."""
-    return max((t for t in trials if t.value is not None), key=lambda t: (t.value, -t.number), default=None)
+    """Return the trial with the highest mean, the earliest of equal ones; None where all failed.
+
+    It is one of those that were repeated, if any were: the best of many single values is a lucky one, mostly.
+    """
+    ended = [trial for trial in trials if trial.mean is not None]
+    repeated = [trial for trial in ended if trial.repeats]
+    return max(repeated or ended, key=lambda t: (t.mean, -t.number), default=None)
 
 
 def row_of(label: str, variant: str, trial: Trial, names: Sequence[str]) -> Row:
     """Return a trial's row; `names` are the columns of settings, empty where the variant does not search one."""
-    value = "" if trial.value is None else repr(trial.value)
-    numbers = {"trial": trial.number, "value": value, "best_epoch": trial.best_epoch, "epochs": trial.epochs}
+    numbers = {"trial": trial.number, "value": _cell(trial.value), "best_epoch": trial.best_epoch}
+    numbers |= {"epochs": trial.epochs, "repeats": " ".join(_cell(value) or "failed" for value in trial.repeats)}
+    numbers["mean"] = _cell(trial.mean) if trial.repeats else ""
     settings = {name: str(trial.settings.get(name, "")) for name in names}
     return {"dataset": label, "variant": variant, **numbers, **settings, "error": " ".join(trial.error.split())}
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def write_rows(path: Path, rows: Sequence[Row], names: Sequence[str]) -> None:

@@ -43,6 +43,10 @@ class Budget(BaseModel):
     """Trials of each variant; failed ones count."""
     random_trials: int = Field(ge=1)
     """How many of them must have ended well before proposals learn from them."""
+    finalists: int = Field(1, ge=1)
+    """How many of them, the best, were repeated with further seeds; the highest mean won."""
+    repeats: int = Field(0, ge=0)
+    """Further seeds of each finalist."""
     n_epochs: int = Field(ge=1)
     """Epochs at most, of each trial."""
     patience: int = Field(ge=1)
@@ -54,7 +58,7 @@ class Budget(BaseModel):
 
 
 class Winner(BaseModel):
-    """One variant's best trial."""
+    """One variant's best trial; `value` is the mean of its trainings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -224,7 +228,7 @@ def _winner(trials: Sequence[Trial]) -> Winner:
     failed = sum(trial.value is None for trial in trials)
     counts = {"finished": len(trials) - failed, "failed": failed}
     return Winner(
-        value=best.value, trial=best.number, best_epoch=best.best_epoch, **counts, settings=dict(best.settings)
+        value=best.mean, trial=best.number, best_epoch=best.best_epoch, **counts, settings=dict(best.settings)
     )
 
 

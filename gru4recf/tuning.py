@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gru4recf.errors import DataUnavailable, RunError, StudyError, unknown_name
 from gru4recf.models import NETWORKS
 from gru4recf.results import RUNS, code_digest, find_in_checkout
-from gru4recf.search import N_RANDOM, News, Search, search
+from gru4recf.search import N_FINALISTS, N_RANDOM, News, Search, repeats, search
 from gru4recf.settings import Settings
 from gru4recf.space import common_space, own_spaces
 from gru4recf.trials import best_of
@@ -40,6 +40,7 @@ def tune(
     n_trials: int,
     labels: Sequence[str] = (),
     variants: Sequence[str] = (),
+    n_finalists: int = N_FINALISTS,
     jobs: int | None = None,
     seed: int = SEED,
     n_epochs: int | None = None,
@@ -53,8 +54,9 @@ def tune(
         n_trials: trials of each network on each data set; those made before count, failed ones too.
         labels: the study's data sets to tune on, by their names there; all when empty.
         variants: networks to tune; the study's when empty.
+        n_finalists: the best trials, which are repeated with further seeds before the highest mean wins; 1: no repeats.
         jobs: searches at once; the number of cores when None.
-        seed: of the proposals, and of every training.
+        seed: of the proposals, and of every training but the repeats.
         n_epochs: epochs at most, in place of the study's.
         out: folder of the winners; `studies/tuned` when None.
         tell: called with each line meant for the user.
@@ -72,7 +74,8 @@ def tune(
     for dataset in _chosen_datasets(study.datasets, labels):
         chosen = _networks(variants or variants_of(study, dataset), dataset.shown_as)
         try:
-            budget, searches = _plan(study, dataset, chosen, n_trials=n_trials, seed=seed, n_epochs=n_epochs)
+            effort = {"n_trials": n_trials, "n_finalists": n_finalists, "seed": seed, "n_epochs": n_epochs}
+            budget, searches = _plan(study, dataset, chosen, **effort)
         except DataUnavailable as error:
             tell(f"{dataset.shown_as} is left out: {error}")
             continue
@@ -119,6 +122,7 @@ def _plan(
     variants: Sequence[str],
     *,
     n_trials: int,
+    n_finalists: int,
     seed: int,
     n_epochs: int | None,
 ) -> tuple[Budget, list[Search]]:
@@ -138,6 +142,8 @@ def _plan(
         seed=seed,
         trials=n_trials,
         random_trials=N_RANDOM,
+        finalists=n_finalists,
+        repeats=repeats(n_finalists),
         n_epochs=settings.n_epochs,
         patience=settings.patience,
         fixed=settings.model_dump(exclude={*searched, "n_epochs", "patience"}),
@@ -147,13 +153,15 @@ def _plan(
     jobs = []
     for variant in variants:
         folder = RUNS / "tuning" / _key(budget, variant, settings)
-        jobs.append(Search(dataset.shown_as, dataset.name, variant, settings, n_trials, seed, folder))
+        jobs.append(Search(dataset.shown_as, dataset.name, variant, settings, n_trials, n_finalists, seed, folder))
     return budget, jobs
 
 
 def _key(budget: Budget, variant: str, first: Settings) -> str:
-    """Return a folder name: another one whenever anything but the number of trials differs, so nothing is mixed."""
-    decided_by = [budget.model_dump(exclude={"trials"}), variant, first.model_dump()]
+    """Return a folder name: another one whenever anything but the numbers of trials and finalists differs, so
+    nothing is mixed.
+    """
+    decided_by = [budget.model_dump(exclude={"trials", "finalists", "repeats"}), variant, first.model_dump()]
     digest = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
     return re.sub(r"[^\w.-]+", "_", f"{budget.dataset}-{variant}-{digest[:10]}")
 
@@ -177,7 +185,7 @@ def _make(plan: dict[str, tuple[Budget, list[Search]]], jobs: int, out: Path, te
 def _finish(budget: Budget, searches: Sequence[Search], out: Path, tell: Tell) -> list[str]:
     """Write the files of one data set if every search has all its trials and a winner; return what is in the way."""
     trials = {job.variant: job.trials() for job in searches}
-    if any(len(own) < budget.trials for own in trials.values()):
+    if any(len(trials[job.variant]) < budget.trials or job.missing(trials[job.variant]) for job in searches):
         return [f"{budget.dataset} is not written, as its searches are not complete"]
     if lost := [variant for variant, own in trials.items() if best_of(own) is None]:
         errors = "; ".join(f"{variant}: {trials[variant][0].error}" for variant in lost)
@@ -186,22 +194,22 @@ def _finish(budget: Budget, searches: Sequence[Search], out: Path, tell: Tell) -
     for variant, own in trials.items():
         best = best_of(own)
         chosen = ", ".join(f"{name} {value}" for name, value in best.settings.items())
-        of = f"{budget.dataset} {variant}: {SELECTED_ON} {best.value:.4f} in trial {best.number} of {budget.trials}"
+        of = f"{budget.dataset} {variant}: {SELECTED_ON} {best.mean:.4f} in trial {best.number} of {budget.trials}"
         tell(f"{of}: {chosen}")
     tell(f"Written: {os.path.relpath(path)}")
     return []
 
 
 class _Progress:
-    """Counts trials and tells each with the time that is left, by the pace of its data set."""
+    """Counts trainings and tells each with the time that is left, by the pace of its data set."""
 
     def __init__(self, searches: Sequence[Search], jobs: int, tell: Tell):
         self.tell, self.jobs = tell, min(jobs, len(searches))
-        self.n_trials, self.n_ended = sum(job.n_trials for job in searches), 0
+        self.n_trainings, self.n_ended = sum(job.n_trainings for job in searches), 0
         self.left = defaultdict(int)
         self.seconds = defaultdict(list)
         for job in searches:
-            self.left[job.label] += job.n_trials
+            self.left[job.label] += job.n_trainings
 
     def hear(self, news: News) -> None:
         """Take in what a search reports."""
@@ -210,7 +218,7 @@ class _Progress:
         self.left[news.search.label] -= ended
         if news.trial is not None:
             self.seconds[news.search.label].append(news.seconds)
-            self.tell(f"[{self.n_ended}/{self.n_trials}] {_told(news)}, about {self._time_left()} left")
+            self.tell(f"[{self.n_ended}/{self.n_trainings}] {_told(news)}, about {self._time_left()} left")
         elif news.text:
             self.tell(news.text)
 
@@ -229,4 +237,5 @@ def _told(news: News) -> str:
     trial = news.trial
     value = f"failed: {trial.error.rstrip('.')}" if trial.value is None else f"{SELECTED_ON} {trial.value:.4f}"
     best = "" if news.best is None else f" (best {news.best:.4f})"
-    return f"{news.search.name} trial {trial.number}: {value}{best}, {duration(news.seconds)}"
+    name = f"{news.search.name} trial {trial.number}" + ("" if news.seed is None else f", seed {news.seed}")
+    return f"{name}: {value}{best}, {duration(news.seconds)}"

@@ -18,10 +18,10 @@ from gru4recf.errors import RunError, StudyError
 from gru4recf.figures import colour_of
 from gru4recf.files import locked
 from gru4recf.results import code_digest
-from gru4recf.search import N_RANDOM, next_settings, search
+from gru4recf.search import N_RANDOM, N_REPEATS, next_settings, search
 from gru4recf.settings import Settings
 from gru4recf.space import SPACE, common_space, space_of
-from gru4recf.trials import Trial, best_of
+from gru4recf.trials import Trial, best_of, finalists
 from gru4recf.workers import side_by_side
 
 OWN = {"learning_rate": 0.004, "batch_size": 24, "dropout": 0.1, "embedding_size": 64, "hidden_size": 64}
@@ -59,11 +59,12 @@ class Place:
         self.told = []
         self.code = "code"
 
-    def tune(self, n_trials, *, jobs=1, **options):
+    def tune(self, n_trials, *, jobs=1, n_finalists=1, **options):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tuning, "RUNS", self.folder / "runs")
             patch.setattr(tuning, "code_digest", lambda: self.code)
-            tuning.tune(self.study, n_trials=n_trials, jobs=jobs, out=self.out, tell=self.told.append, **options)
+            options |= {"n_trials": n_trials, "n_finalists": n_finalists, "jobs": jobs, "out": self.out}
+            tuning.tune(self.study, tell=self.told.append, **options)
 
     def files(self):
         return {path.name: path.read_bytes() for path in self.out.iterdir()}
@@ -180,6 +181,104 @@ def test_the_best_is_the_highest_value_and_the_earliest_of_equals():
     assert best_of([Trial(1, {}, None)]) is None
 
 
+def test_of_repeated_trials_the_highest_mean_wins_and_a_failed_repeat_rules_out():
+    lucky, steady = Trial(1, {}, 0.4, repeats=(0.1, 0.1)), Trial(2, {}, 0.3, repeats=(0.3, 0.3))
+    failed, single = Trial(3, {}, 0.39, repeats=(0.5, None)), Trial(4, {}, 0.38)
+    assert best_of([lucky, steady, failed, single]) == steady
+    assert best_of([lucky, single]) == lucky
+    assert [trial.number for trial in finalists([lucky, steady, failed, single, Trial(5, {}, None)], 2)] == [1, 3]
+    assert steady.mean == pytest.approx(0.3)
+    assert failed.mean is None
+
+
+# Finalists
+
+
+def values_by(monkeypatch, value):
+    """Let a training end with what `value` says of its run."""
+    progress = type("Progress", (), {"best_epoch": 1, "epoch": 1})
+
+    def select(run, data):
+        ended = progress()
+        ended.best_value = value(run)
+        return type("Selected", (), {"progress": ended})()
+
+    monkeypatch.setattr(experiment, "select", select)
+
+
+def test_the_best_trials_are_repeated_with_further_seeds_and_no_others(place, counted):
+    place.tune(3, n_finalists=2, seed=7, variants=["id_only"])
+    assert [seed for _, seed, _ in counted] == [7, 7, 7, 8, 9, 8, 9]
+    trials = tuned.read_trials(place.out, "shop").set_index("trial")
+    best = list(trials["value"].nlargest(2).index)
+    assert list(trials.index[trials["mean"].notna()]) == sorted(best)
+    settings = [settings.model_dump(include=set(SPACE)) for _, _, settings in counted]
+    assert settings[3:] == [settings[number - 1] for number in best for _ in range(N_REPEATS)]
+    record = tuned.read_record(place.out, "shop")
+    assert (record.finalists, record.repeats) == (2, N_REPEATS)
+    assert record.variants["id_only"].value == trials["mean"].max()
+    assert place.told[3].startswith(f"[4/7] shop id_only trial {best[0]}, seed 8: validation MRR@20 0.")
+    assert place.told[6].startswith("[7/7]")
+
+
+def test_a_lucky_first_training_does_not_win(place, monkeypatch):
+    def value(run):
+        first = run.settings.learning_rate == OWN["learning_rate"]
+        return (0.9 if run.seed == tuning.SEED else 0.1) if first else 0.5
+
+    values_by(monkeypatch, value)
+    place.tune(3, variants=["id_only"])
+    assert tuned.read_record(place.out, "shop").variants["id_only"].trial == 1
+    place.tune(3, n_finalists=2, variants=["id_only"])
+    winner = tuned.read_record(place.out, "shop").variants["id_only"]
+    assert (winner.trial, winner.value) == (2, 0.5)
+    rows = tuned.read_trials(place.out, "shop")
+    assert rows["repeats"].fillna("").tolist() == ["0.1 0.1", "0.5 0.5", ""]
+
+
+def test_a_search_killed_among_its_finalists_repeats_only_what_is_missing(place, counted, monkeypatch):
+    counting = experiment.select
+
+    def killed_in_the_second_repeat(run, data):
+        if len(counted) == 4:
+            raise Killed
+        return counting(run, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "select", killed_in_the_second_repeat)
+        with pytest.raises(Killed):
+            place.tune(3, n_finalists=2, variants=["id_only"])
+    assert not place.out.exists()
+    place.tune(3, n_finalists=2, variants=["id_only"])
+    assert len(counted) == 7
+    made = place.files()
+    place.tune(3, variants=["id_only"])  # without finalists the trials are those that were made
+    assert len(counted) == 7
+    assert place.files() != made
+    place.tune(3, n_finalists=2, variants=["id_only"])
+    assert len(counted) == 7
+    assert place.files() == made
+
+
+def test_more_finalists_are_another_budget(place):
+    place.tune(2, variants=["id_only"])
+    with pytest.raises(StudyError, match=r"finalists \(1, not 2\), repeats \(0, not 2\)"):
+        place.tune(2, variants=["weighted_sum"], n_finalists=2)
+
+
+def test_a_failed_repeat_is_told_and_kept(place, monkeypatch):
+    def value(run):
+        if run.seed > tuning.SEED and run.settings.learning_rate == OWN["learning_rate"]:
+            raise StudyError("The loss is not finite.")
+        return 0.5
+
+    values_by(monkeypatch, value)
+    place.tune(2, n_finalists=2, variants=["id_only"])
+    assert tuned.read_trials(place.out, "shop")["repeats"].tolist() == ["failed failed", "0.5 0.5"]
+    assert tuned.read_record(place.out, "shop").variants["id_only"].trial == 2
+    assert "seed 1001: failed: The loss is not finite (best 0.5000)" in place.told[2]
+
+
 def test_data_sets_bring_their_own_variants_and_some_take_settings_tuned_as_another(tmp_path, shop, counted):
     datasets = [
         {"name": str(shop), "variants": ["popularity", "parallel_item_twice"], "train_fractions": [0.5, 1]},
@@ -255,7 +354,7 @@ def test_a_search_that_another_process_makes_is_waited_for(place, counted):
         patch.setattr(tuning, "RUNS", place.folder / "runs")
         patch.setattr(tuning, "_make", lambda plan, *_: searches.extend(plan["shop"][1]))
         searches = []
-        tuning.tune(place.study, n_trials=1, out=place.out, tell=print)
+        tuning.tune(place.study, n_trials=1, n_finalists=1, out=place.out, tell=print)
     told = []
     with contextlib.ExitStack() as other:
         other.enter_context(locked(searches[0].folder))
@@ -428,7 +527,7 @@ def test_a_study_without_networks_or_data_is_refused(tmp_path, shop):
 
 def test_the_command_tunes(place, monkeypatch):
     monkeypatch.setattr(tuning, "RUNS", place.folder / "runs")
-    arguments = ["tune", place.study, "--trials", 1, "--variants", "id_only", "--jobs", 1, "--out", place.out]
+    arguments = ["tune", place.study, "--trials", 1, "--finalists", 1, "--variants", "id_only", "--out", place.out]
     answer = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert answer.exit_code == 0, answer.output
     assert "in trial 1 of 1: learning_rate 0.004, batch_size 24" in answer.output
@@ -443,6 +542,13 @@ def test_files_name_no_place_of_this_machine(finished):
 
 
 # The figure
+
+
+def test_the_figure_shows_the_mean_of_the_trial_that_is_taken_right_of_the_last():
+    frame = trials_frame({"id_only": [0.2, 0.4]}).assign(mean=[np.nan, 0.3])
+    running, taken = figures.best_so_far(frame).axes[0].lines
+    assert running.get_ydata().tolist() == [0.2, 0.4]
+    assert taken.get_xydata().tolist() == [[3, 0.3]]
 
 
 def trials_frame(values, dataset="shop"):

@@ -20,7 +20,8 @@ N_COLUMNS = 2
 @captioned(
     "Best validation MRR@20 so far against the number of trials, the same number for every variant. Trial 1 is the "
     "study's own settings; a marker is a trial that was better than all before. Each trial is one training, so lines "
-    "are without error bars. Where they still rise or cross near the right edge, more trials could change the order. "
+    "are without error bars. Right of the last trial: the trial that is taken, at its mean over seeds, where the best "
+    "were repeated. Where lines still rise or cross near the right edge, more trials could change the order. "
     "Beginnings far below the end of all lines are cut off."
 )
 def best_so_far(trials: pd.DataFrame) -> Picture:
@@ -50,6 +51,8 @@ def _draw(panel: Axes, own: pd.DataFrame) -> None:
         better = (best > best.shift().fillna(-1)).to_numpy().nonzero()[0]
         look = {"color": colour_of(variant), "marker": marker_of(variant), "markersize": 4, "linewidth": 1.2}
         panel.plot(rows["trial"], best, drawstyle="steps-post", markevery=list(better), **look)
+        if "mean" in rows and rows["mean"].notna().any():
+            panel.plot(rows["trial"].max() + 1, rows["mean"].max(), **look | {"linestyle": ""})
     panel.xaxis.set_major_locator(whole_numbers())
     if last.empty:
         return
