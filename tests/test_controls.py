@@ -207,17 +207,20 @@ def test_settings_that_variants_do_not_share_are_shown_per_variant():
     assert reading.tuned_table(evidence).loc[("shop", "id_only"), "learning_rate"] == 0.01
 
 
-def test_the_report_says_where_settings_come_from_random_trials_alone(monkeypatch):
+def test_the_report_says_where_settings_come_from_random_trials_or_single_trainings_alone(monkeypatch):
     evidence = made_up()
     verdict = comparison.decide(evidence)
     evidence.study["tuned"] = True
     evidence.study["datasets"][0]["tuned_as"] = ""
     evidence.datasets["available"]["shop"]["settings"] |= {"patience": 3, "n_epochs": 30}
-    record = types.SimpleNamespace(trials=10, random_trials=10, patience=3, n_epochs=30)
+    record = types.SimpleNamespace(trials=10, random_trials=10, repeats=0, patience=3, n_epochs=30)
     monkeypatch.setattr("gru4recf.tuned.read_record", lambda folder, label: record)
     assert "Settings on shop are the best of random trials" in limits.limits(evidence, verdict)
     record.trials = 11
     assert "random trials" not in limits.limits(evidence, verdict)
+    assert "Settings on shop are the best of single trainings" in limits.limits(evidence, verdict)
+    record.repeats = 2
+    assert "Settings on shop" not in limits.limits(evidence, verdict)
 
 
 def test_choices_say_in_words_where_parallel_concat_wins():
