@@ -38,7 +38,7 @@ lab: setup
 	$(BIN)/jupyter lab notebooks
 
 readme: setup
-	$(BIN)/python -m gru4recf.reading README.md reports/default/verdict.json reports/full/verdict.json
+	$(BIN)/python -m gru4recf.reading README.md $(foreach study,default full equal_settings,reports/$(study)/verdict.json)
 
 bench: setup recbole-env
 	$(BIN)/python benchmarks/training.py eshop onlineretail

@@ -8,6 +8,7 @@ import pytest
 from test_comparison import made_up
 
 from gru4recf import answers, comparison, controls, limits, reading
+from gru4recf.wording import percent
 
 VARIANTS = ["popularity", "id_only", "concat_input", "parallel_concat", "id_only_matched", "parallel_permuted"]
 
@@ -101,6 +102,19 @@ def test_the_first_screen_answers_both_questions():
     text = reading.answers_text(verdict)
     assert "* **Best?** " in text
     assert text.splitlines()[-1] == f"| shop | {' | '.join(row.iloc[2:])} |"
+
+
+def test_the_readmes_table_has_the_first_claims_differences_with_the_intervals_that_decide():
+    verdict = comparison.decide(made_up(shift=8, variants=[*VARIANTS, "weighted_sum"]))
+    text = reading.contrasts_text(verdict).splitlines()
+    metrics = ("Recall@20", "MRR@20")
+    rivals = [f"{rival}, {metric}" for rival in ("concat_input", "weighted_sum") for metric in metrics]
+    assert text[0] == "It is best. Of 1 data sets: supported on 1."
+    assert text[2] == f"| data set | {' | '.join(rivals)} | verdict |"
+    row = next(row for row in verdict["claims"] if (row["worse"], row["metric"]) == ("concat_input", "Recall@20"))
+    ends = ", ".join(percent(row[name]) for name in ("relative_low", "relative_high"))
+    assert text[4].startswith(f"| shop | {percent(row['relative'])} [{ends}] | ")
+    assert text[4].endswith("] | supported |")
 
 
 def test_failed_controls_stand_in_the_row_of_their_data_set():

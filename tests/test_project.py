@@ -79,7 +79,7 @@ def test_the_readmes_verdict_is_the_reports(published):
     from gru4recf.reading import with_verdict
 
     readme = (ROOT / "README.md").read_text()
-    folders = (published, published.parent / "full")
+    folders = (published, published.parent / "full", published.parent / "equal_settings")
     assert with_verdict(readme, *(read_json(folder / "verdict.json") for folder in folders)) == readme
 
 
