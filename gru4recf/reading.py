@@ -114,7 +114,7 @@ def answers_text(verdict: dict[str, Any]) -> str:
 
 def contrasts_text(verdict: dict[str, Any]) -> str:
     """Return a study's first claim as a Markdown table, one row per data set: the difference to each rival in each
-    metric, with the interval that decides, and the verdict.
+    metric with its 95% interval, and the verdict, which is corrected for all that was tested.
     """
     name, claim = next(iter(verdict["overall"].items()))
     table: dict[str, dict[str, str]] = {label: {} for label in claim["datasets"]}

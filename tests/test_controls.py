@@ -104,7 +104,7 @@ def test_the_first_screen_answers_both_questions():
     assert text.splitlines()[-1] == f"| shop | {' | '.join(row.iloc[2:])} |"
 
 
-def test_the_readmes_table_has_the_first_claims_differences_with_the_intervals_that_decide():
+def test_the_readmes_table_has_the_first_claims_differences_with_their_intervals():
     verdict = comparison.decide(made_up(shift=8, variants=[*VARIANTS, "weighted_sum"]))
     text = reading.contrasts_text(verdict).splitlines()
     metrics = ("Recall@20", "MRR@20")
