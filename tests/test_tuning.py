@@ -96,6 +96,26 @@ def counted(monkeypatch):
     return trained
 
 
+class Killed(BaseException):
+    pass
+
+
+@contextlib.contextmanager
+def killed_after(n_trainings, counted):
+    """Kill a tuning, which must happen within the block, in its next training after so many."""
+    counting = experiment.select
+
+    def select(run, data):
+        if len(counted) == n_trainings:
+            raise Killed
+        return counting(run, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "select", select)
+        with pytest.raises(Killed):
+            yield
+
+
 def ended(values, space=None):
     """Return trials that ended with these values, their settings as a search would have proposed them."""
     trials = []
@@ -236,18 +256,9 @@ def test_a_lucky_first_training_does_not_win(place, monkeypatch):
     assert rows["repeats"].fillna("").tolist() == ["0.1 0.1", "0.5 0.5", ""]
 
 
-def test_a_search_killed_among_its_finalists_repeats_only_what_is_missing(place, counted, monkeypatch):
-    counting = experiment.select
-
-    def killed_in_the_second_repeat(run, data):
-        if len(counted) == 4:
-            raise Killed
-        return counting(run, data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(experiment, "select", killed_in_the_second_repeat)
-        with pytest.raises(Killed):
-            place.tune(3, n_finalists=2, variants=["id_only"])
+def test_a_search_killed_among_its_finalists_repeats_only_what_is_missing(place, counted):
+    with killed_after(4, counted):
+        place.tune(3, n_finalists=2, variants=["id_only"])
     assert not place.out.exists()
     place.tune(3, n_finalists=2, variants=["id_only"])
     assert len(counted) == 7
@@ -296,22 +307,9 @@ def test_data_sets_bring_their_own_variants_and_some_take_settings_tuned_as_anot
 # Kill, resume, jobs, more trials
 
 
-class Killed(BaseException):
-    pass
-
-
-def test_a_search_killed_within_a_trial_continues_to_the_same_bytes(place, finished, counted, monkeypatch):
-    counting = experiment.select
-
-    def killed_in_the_second(run, data):
-        if len(counted) == 1:
-            raise Killed
-        return counting(run, data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(experiment, "select", killed_in_the_second)
-        with pytest.raises(Killed):
-            place.tune(3)
+def test_a_search_killed_within_a_trial_continues_to_the_same_bytes(place, finished, counted):
+    with killed_after(1, counted):
+        place.tune(3)
     assert not place.out.exists()
     (journal,) = (place.folder / "runs" / "tuning").glob("shop-id_only-*/journal.log")
     with open(journal, "ab") as file:
