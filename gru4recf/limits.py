@@ -33,15 +33,16 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
             f"Some seeds stopped well before the epoch that was best for another seed: {told}. "
             "More `patience` may help."
         )
-    if random := _random_trials_only(evidence):
+    records = _records(evidence)
+    if random := [label for label, record in records.items() if record.trials <= record.random_trials]:
         notes.append(
             f"Settings on {', '.join(random)} are the best of random trials; none was proposed from what others showed."
         )
-    if single := _single_trainings(evidence):
+    if single := [label for label, record in records.items() if not record.repeats]:
         notes.append(
             f"Settings on {', '.join(single)} are the best of single trainings; another seed may prefer others."
         )
-    if otherwise := _tuned_otherwise(evidence):
+    if otherwise := [label for label, record in records.items() if _tuned_otherwise(record, evidence, label)]:
         notes.append(f"Settings were tuned with another patience or number of epochs on {', '.join(otherwise)}.")
     notes += [f"{reason.rstrip('.')}." for reason in verdict["undecided"].values()]
     for reason, labels in by_reason(evidence.datasets["unavailable"]).items():
@@ -69,36 +70,18 @@ def _unfinished(evidence: Evidence) -> dict[str, int]:
     return {label: int(made[label]) for label in evidence.ranks if made.get(label, np.inf) < evidence.study["seeds"]}
 
 
-def _random_trials_only(evidence: Evidence) -> list[str]:
-    """Return the data sets whose settings come from a search that ended before it learned from its trials."""
-    if not evidence.study["tuned"]:
-        return []
-    return [label for label, record in _records(evidence).items() if record.trials <= record.random_trials]
-
-
-def _single_trainings(evidence: Evidence) -> list[str]:
-    """Return the data sets whose settings come from a search that repeated no trial with another seed."""
-    if not evidence.study["tuned"]:
-        return []
-    return [label for label, record in _records(evidence).items() if not record.repeats]
-
-
 def _records(evidence: Evidence) -> dict[str, tuned.Tuned]:
-    """Return data set -> the record of the search behind its settings."""
+    """Return data set -> the record of the search behind its settings; empty for a study that is not tuned."""
+    if not evidence.study["tuned"]:
+        return {}
     entries, folder = datasets_of(evidence.study), find_in_checkout("studies") / "tuned"
     return {label: tuned.read_record(folder, entries[label]["tuned_as"] or label) for label in evidence.real}
 
 
-def _tuned_otherwise(evidence: Evidence) -> list[str]:
-    """Return the data sets whose settings were chosen by trainings that stopped by other rules than the runs."""
-    if not evidence.study["tuned"]:
-        return []
-    found = []
-    for label, record in _records(evidence).items():
-        settings = evidence.datasets["available"][label]["settings"]
-        if (record.patience, record.n_epochs) != (settings["patience"], settings["n_epochs"]):
-            found.append(label)
-    return found
+def _tuned_otherwise(record: tuned.Tuned, evidence: Evidence, label: str) -> bool:
+    """Return whether the settings were chosen by trainings that stopped by other rules than the runs."""
+    settings = evidence.datasets["available"][label]["settings"]
+    return (record.patience, record.n_epochs) != (settings["patience"], settings["n_epochs"])
 
 
 def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:
