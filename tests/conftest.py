@@ -1,10 +1,13 @@
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: tests run in parallel, one core each
 
 import pytest
 
 from gru4recf.data.synthetic import make_synthetic
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job and its children ignore Ctrl-C
 
 
 def pytest_collection_modifyitems(items):
