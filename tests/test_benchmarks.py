@@ -80,6 +80,23 @@ def test_a_goal_that_the_median_seed_never_reaches_has_no_ratio_and_rounding_is_
     assert not found["not_worse"]["Recall@10"]
 
 
+def test_settings_are_chosen_that_are_best_and_that_arrive_first_on_validation(load, monkeypatch):
+    until = load("recbole_until_best")
+
+    def our_curve(seed, settings, data):
+        """Return quick curves for large rates and high ones for small, and none that arrives for the largest."""
+        quick, high = settings.learning_rate, 1 / settings.learning_rate
+        values = [0.1, 0.1] if quick == max(until.GRIDS["ml-100k"]["learning_rate"]) else [0.3, 0.3 + high]
+        return [{"cpu_seconds": s / quick, until.SELECTED_ON: v} for s, v in zip((1, 2), values, strict=True)]
+
+    monkeypatch.setattr(until, "our_curve", our_curve)
+    monkeypatch.setattr(until, "recboles_curve", lambda seed, work: [{until.SELECTED_ON: v} for v in (0.1, 0.25)])
+    chosen = until.choose(until.Work("ml-100k", None, {}, until.OURS))
+    slow, quick, _ = until.GRIDS["ml-100k"]["learning_rate"]
+    assert chosen["best on validation"].learning_rate == slow
+    assert chosen["first on validation"].learning_rate == quick
+
+
 def test_the_best_of_all_tries_counts(load):
     first = {"prepare_cpu_seconds": 2.0, "peak_megabytes": 700, "ranked_rows_per_cpu_second": [3, 5]}
     second = {"prepare_cpu_seconds": 1.5, "peak_megabytes": 800, "ranked_rows_per_cpu_second": [4, 4]}
