@@ -13,7 +13,7 @@ import pandas as pd
 from gru4recf import tuned
 from gru4recf.claims import DatasetRanks, best_of
 from gru4recf.comparison import dataset_ranks, events_per_item, family
-from gru4recf.controls import TWIN
+from gru4recf.controls import EQUAL_SIZE, TWIN
 from gru4recf.evidence import Evidence, datasets_of
 from gru4recf.gains import REFERENCE, gains
 from gru4recf.metrics import PRIMARY
@@ -25,11 +25,11 @@ from gru4recf.wording import percent
 
 CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
-FEATURELESS = (REFERENCE, "id_only_wide", "id_only_matched", TWIN)
+FEATURELESS = (REFERENCE, "id_only_wide", EQUAL_SIZE, TWIN)
 OVER_BEST, OVER_TWIN = "the best network without features", "its twin without features"
 OTHER_RIVALS = {
     "ID-only, equal hidden units": ["id_only_wide"],
-    "ID-only, equal parameters": ["id_only_matched"],
+    "ID-only, equal parameters": [EQUAL_SIZE],
     "the paper's own heads": ["parallel_scores", "interaction"],
 }
 # Settings that a study may change alone on a data set, to see whether a verdict hangs on it.
@@ -40,7 +40,8 @@ SHOWN = "MRR@20"
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
     """Return one row per data set: the verdict on each claim, and the controls that failed; `parallel_concat` against
     the best other fusion and against its twin that reads the item twice; the best fusion against the best network
-    without features and against the best simple baseline. What is best is chosen on validation. In brackets the rival,
+    without features, against ID-only with the parameters of `parallel_concat`, and against the best simple baseline.
+    What is best is chosen on validation. In brackets the rival,
     and of networks its parameters in percent of the other's.
     """
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
@@ -71,6 +72,9 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
     if fusions and others:
         best = best_of(tuple(others), data)
         row["best fusion, best without features"] = _against(evidence, label, row["best fusion"], best)
+    if fusions and EQUAL_SIZE in others:
+        told = _against(evidence, label, row["best fusion"], EQUAL_SIZE).replace(f"{EQUAL_SIZE}, ", "")
+        row["best fusion, ID-only of equal size"] = told
     if fusions and baselines:
         best = best_of(tuple(baselines), data)
         row["best fusion, best simple baseline"] = _against(evidence, label, row["best fusion"], best)

@@ -80,7 +80,7 @@ class _Published:
         self.run, self.evidence = run, evidence
         described = evidence.datasets["available"][run.dataset]
         settings = {**described["settings"], **described["own_settings"].get(run.variant, {})}
-        self.record = {**described, "settings": settings}
+        self.record = {**described, "settings": settings, "code_sha256": described["code_sha256"][run.variant]}
 
     def ranks(self) -> pd.DataFrame:
         ranks, column = self.evidence.ranks[self.run.dataset], _column(self.run)
@@ -200,7 +200,8 @@ def _describe(plan: Plan, label: str, records: dict[str, dict[str, Any]]) -> dic
     shared = next(iter(settings.values()), first["settings"])
     varied = [name for name in shared if any(own[name] != shared[name] for own in settings.values())]
     return {
-        **{name: first[name] for name in ("dataset", "counts", "data_sha256", "code_sha256", "versions")},
+        **{name: first[name] for name in ("dataset", "counts", "data_sha256", "versions")},
+        "code_sha256": {variant: record["code_sha256"] for variant, record in records.items()},
         "settings": {name: value for name, value in shared.items() if name not in varied},
         "own_settings": {variant: {name: own[name] for name in varied} for variant, own in settings.items()},
         "control": datasets_of(plan.study)[label]["control"],

@@ -21,6 +21,8 @@ ALPHA = 0.05
 CUTOFF = 20
 FUSION = "parallel_concat"
 EQUAL_SIZE = "id_only_matched"
+EQUAL = 0.02
+"""Relative difference up to which two numbers of parameters are equal."""
 TWIN = "parallel_item_twice"
 
 
@@ -38,7 +40,7 @@ class Check:
 def control_panel(evidence: Evidence) -> list[Check]:
     """Return all controls that the study's runs allow, in the order of its data sets."""
     checks: list[Callable[[Evidence, str], Check | None]] = [
-        *(_untrained, _popularity, _permuted, _permuted_twin, _width, _item_twice),
+        *(_untrained, _popularity, _permuted, _permuted_twin, _equal_size, _width, _item_twice),
     ]
     found = [check(evidence, label) for label in evidence.real for check in checks]
     found += [_generated(evidence, label, kind) for label, kind in evidence.controls.items()]
@@ -95,6 +97,17 @@ def _no_gain(evidence: Evidence, label: str, control: str, rival: str) -> Check 
         return None
     rows = _primary(evidence, label, "parallel_permuted", rival)
     return Check(label, control, f"no gain over {rival}", _told(rows), not any(row["low"] > 0 for row in rows))
+
+
+def _equal_size(evidence: Evidence, label: str) -> Check | None:
+    if not _has(evidence, label, EQUAL_SIZE, FUSION):
+        return None
+    own = evidence.results[evidence.results["dataset"] == label]
+    size = own.groupby("variant")["n_parameters"].first()
+    matched, wanted = size[EQUAL_SIZE], size[FUSION]
+    showed = f"{matched:,} of {wanted:,}: {matched / wanted:.1%}"
+    should = f"{EQUAL_SIZE} with as many parameters as {FUSION}, within {EQUAL:.0%}"
+    return Check(label, "equal parameters", should, showed, bool(abs(matched - wanted) <= EQUAL * wanted))
 
 
 def _width(evidence: Evidence, label: str) -> Check | None:

@@ -1,15 +1,16 @@
 """What limits a study, in whole sentences: what a reader must know before believing its verdict."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gru4recf import tuned
 from gru4recf.evidence import Evidence, datasets_of
 from gru4recf.models import BASELINES
 from gru4recf.plan import by_reason
 from gru4recf.results import find_in_checkout
+from gru4recf.settings import Settings
 
 FEW_SEEDS = 5
 
@@ -25,15 +26,24 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
     if fewer := _unfinished(evidence):
         told = ", ".join(f"{label} {n}" for label, n in fewer.items())
         notes.append(f"Not all of the {evidence.study['seeds']} seeds are made: {told}.")
-    if cut := sorted(set(_at_limit(evidence)["variant"])):
-        notes.append(f"Runs of {', '.join(cut)} ended at their epoch limit and might have improved further.")
+    if cut := _at_limit(evidence):
+        notes.append(f"Runs ended at their limit of epochs and might have improved further: {_seeds(cut)}.")
     if early := _stopped_early(evidence):
-        told = ", ".join(f"{n} of {variant} on {label}" for (label, variant), n in early.items())
         notes.append(
-            f"Some seeds stopped well before the epoch that was best for another seed: {told}. "
+            f"Some seeds stopped well before the epoch that was best for another seed: {_seeds(early)}. "
             "More `patience` may help."
         )
-    records = _records(evidence)
+    notes += _of_tuning(evidence)
+    notes += [f"{reason.rstrip('.')}." for reason in verdict["undecided"].values()]
+    for reason, labels in by_reason(evidence.datasets["unavailable"]).items():
+        notes.append(f"Not part of it: {', '.join(labels)} ({reason.rstrip('.')}).")
+    notes += evidence.study["notes"]
+    return "\n".join(f"* {note}" for note in notes)
+
+
+def _of_tuning(evidence: Evidence) -> list[str]:
+    """Return what the searches behind the settings leave open."""
+    records, notes = _records(evidence), []
     if random := [label for label, record in records.items() if record.trials <= record.random_trials]:
         notes.append(
             f"Settings on {', '.join(random)} are the best of random trials; none was proposed from what others showed."
@@ -42,13 +52,16 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
         notes.append(
             f"Settings on {', '.join(single)} are the best of single trainings; another seed may prefer others."
         )
-    if otherwise := [label for label, record in records.items() if _tuned_otherwise(record, evidence, label)]:
+    settings = {label: evidence.datasets["available"][label]["settings"] for label in records}
+    if otherwise := [label for label, record in records.items() if _stopped_otherwise(record, settings[label])]:
         notes.append(f"Settings were tuned with another patience or number of epochs on {', '.join(otherwise)}.")
-    notes += [f"{reason.rstrip('.')}." for reason in verdict["undecided"].values()]
-    for reason, labels in by_reason(evidence.datasets["unavailable"]).items():
-        notes.append(f"Not part of it: {', '.join(labels)} ({reason.rstrip('.')}).")
-    notes += evidence.study["notes"]
-    return "\n".join(f"* {note}" for note in notes)
+    others = {label: _tuned_otherwise(record, settings[label]) for label, record in records.items()}
+    if told := [f"{', '.join(names)} on {label}" for label, names in others.items() if names]:
+        notes.append(f"Settings were tuned with another option than they are used with: {'; '.join(told)}.")
+    searched = dict.fromkeys(_searches(evidence).values())
+    if told := [line for line in map(_cut_trials, searched) if line]:
+        notes.append(f"Trials of a search ended at its limit of epochs: {'; '.join(told)}.")
+    return notes
 
 
 def _few_seeds(n_seeds: int) -> str:
@@ -70,18 +83,42 @@ def _unfinished(evidence: Evidence) -> dict[str, int]:
     return {label: int(made[label]) for label in evidence.ranks if made.get(label, np.inf) < evidence.study["seeds"]}
 
 
+def _searches(evidence: Evidence) -> dict[str, str]:
+    """Return data set -> the one its settings were searched on; empty for a study that is not tuned."""
+    entries = datasets_of(evidence.study)
+    return {label: entries[label]["tuned_as"] or label for label in evidence.real if evidence.study["tuned"]}
+
+
 def _records(evidence: Evidence) -> dict[str, tuned.Tuned]:
-    """Return data set -> the record of the search behind its settings; empty for a study that is not tuned."""
-    if not evidence.study["tuned"]:
-        return {}
-    entries, folder = datasets_of(evidence.study), find_in_checkout("studies") / "tuned"
-    return {label: tuned.read_record(folder, entries[label]["tuned_as"] or label) for label in evidence.real}
+    """Return data set -> the record of the search behind its settings."""
+    return {label: tuned.read_record(_tuned_folder(), other) for label, other in _searches(evidence).items()}
 
 
-def _tuned_otherwise(record: tuned.Tuned, evidence: Evidence, label: str) -> bool:
+def _tuned_folder() -> Path:
+    return find_in_checkout("studies") / "tuned"
+
+
+def _stopped_otherwise(record: tuned.Tuned, settings: dict[str, Any]) -> bool:
     """Return whether the settings were chosen by trainings that stopped by other rules than the runs."""
-    settings = evidence.datasets["available"][label]["settings"]
     return (record.patience, record.n_epochs) != (settings["patience"], settings["n_epochs"])
+
+
+def _tuned_otherwise(record: tuned.Tuned, settings: dict[str, Any]) -> list[str]:
+    """Return the options, those of the data aside, that the runs have otherwise than the trials had."""
+    of_data = Settings().data_options()
+    return [name for name, value in record.fixed.items() if name not in of_data and settings.get(name, value) != value]
+
+
+def _cut_trials(label: str) -> str:
+    """Return how many trials of a search ended at its limit, and whose winners did."""
+    record, trials = tuned.read_record(_tuned_folder(), label), tuned.read_trials(_tuned_folder(), label)
+    cut = trials[trials["epochs"] >= record.n_epochs]
+    if cut.empty:
+        return ""
+    numbers = set(cut[["variant", "trial"]].itertuples(index=False, name=None))
+    winners = [variant for variant, winner in record.variants.items() if (variant, winner.trial) in numbers]
+    told = f", the one taken for {', '.join(winners)} among them" if winners else ""
+    return f"{len(cut)} of {len(trials)} on {label}{told}"
 
 
 def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:
@@ -94,8 +131,15 @@ def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:
     return early.groupby(["dataset", "variant"], sort=False).size().to_dict()
 
 
-def _at_limit(evidence: Evidence) -> pd.DataFrame:
-    return evidence.results[evidence.results["at_epoch_limit"] & (evidence.results["epochs"] > 0)]
+def _at_limit(evidence: Evidence) -> dict[tuple[str, str], int]:
+    """Return (data set, variant) -> seeds that ended at their limit of epochs."""
+    runs = evidence.results.drop_duplicates(["dataset", "variant", "seed"])
+    cut = runs[runs["at_epoch_limit"] & (runs["epochs"] > 0)]
+    return cut.groupby(["dataset", "variant"], sort=False).size().to_dict()
+
+
+def _seeds(found: dict[tuple[str, str], int]) -> str:
+    return ", ".join(f"{n} of {variant} on {label}" for (label, variant), n in found.items())
 
 
 def runs_made(evidence: Evidence) -> dict[str, Any]:

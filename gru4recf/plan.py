@@ -15,7 +15,7 @@ from typing import Any
 
 from gru4recf.errors import DataUnavailable, StudyError
 from gru4recf.files import is_locked, read_json, write_json
-from gru4recf.models import BASELINES
+from gru4recf.models import BASELINES, VARIANTS
 from gru4recf.results import ERROR_FILE, code_digest, is_finished, run_key
 from gru4recf.settings import RunSpec, Settings
 from gru4recf.study import Study, StudyDataset, check_data, settings_of, variants_of
@@ -67,7 +67,7 @@ def make_plan(study: Study, folder: Path, runs_root: Path) -> Plan:
         DataUnavailable: when no data set can be had.
         StudyError: when one that is there cannot be used.
     """
-    code = code_digest()
+    codes = {variant: code_digest(variant) for variant in VARIANTS}
     runs, unavailable, digests = [], {}, {}
     for dataset in study.datasets:
         try:
@@ -78,7 +78,7 @@ def make_plan(study: Study, folder: Path, runs_root: Path) -> Plan:
             continue
         digests[dataset.shown_as] = digest
         for spec in specs:
-            run_folder = runs_root / run_key(spec, digest, code, dataset.shown_as)
+            run_folder = runs_root / run_key(spec, digest, codes[spec.variant], dataset.shown_as)
             relative = os.path.relpath(run_folder, folder.resolve())
             run = PlannedRun(dataset.shown_as, spec.variant, spec.strategy, spec.seed, relative, run_command(spec))
             runs.append(run)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from gru4recf.controls import FUSION
 from gru4recf.data.datasheet import datasheet, names
 from gru4recf.evidence import Evidence
 from gru4recf.files import read_json, write_text
@@ -97,19 +98,22 @@ def choices_text(choices: pd.DataFrame) -> str:
     )
 
 
-def answers_text(verdict: dict[str, Any]) -> str:
-    """Return what each claim came to, counted, and the first screen's differences as a Markdown table."""
-    counts = [
+def counts_text(verdict: dict[str, Any]) -> str:
+    """Return as Markdown on how many data sets each claim came to what."""
+    return "\n".join(
         f"* **{name.replace('_', ' ').capitalize()}?** {_count(claim['counts'])}"
         for name, claim in verdict["overall"].items()
-    ]
+    )
+
+
+def answers_text(verdict: dict[str, Any]) -> str:
+    """Return what each claim came to, counted, and the first screen's differences as a Markdown table."""
     without = f" None on {', '.join(verdict['runs']['without'])}." * bool(verdict["runs"]["without"])
     table = answers_table(verdict).reset_index(names="data set")
     table = table.drop(columns=[column for column in table if column.endswith("?")])
     rows = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
-    return "\n".join(
-        [f"{made(verdict['runs'])}{without}", "", *counts, "", *(f"| {' | '.join(row)} |" for row in rows)]
-    )
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{made(verdict['runs'])}{without}\n\n{counts_text(verdict)}\n\n{lines}"
 
 
 def contrasts_text(verdict: dict[str, Any]) -> str:
@@ -189,9 +193,13 @@ def tuned_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def versions_table(evidence: Evidence) -> pd.DataFrame:
-    """Return the versions the runs were made with, and the digest of the code that decided them."""
+    """Return the versions the runs were made with, and the digest of the code that decided those of `parallel_concat`,
+    or of the first variant; `datasets.json` has the others'.
+    """
     facts = next(iter(evidence.datasets["available"].values()))
-    versions = {**facts["versions"], "code SHA-256": facts["code_sha256"][:16]}
+    codes = facts["code_sha256"]
+    variant = FUSION if FUSION in codes else next(iter(codes))
+    versions = {**facts["versions"], f"code SHA-256 ({variant})": codes[variant][:16]}
     return pd.Series(versions, name="version").to_frame()
 
 

@@ -21,6 +21,7 @@ import pandas as pd
 from gru4recf.data.split import Split
 from gru4recf.errors import RunError, StudyError
 from gru4recf.files import atomic_path, read_json, sha256_of, write_json, write_parquet
+from gru4recf.models import BASELINES
 from gru4recf.settings import RunSpec
 
 if TYPE_CHECKING:
@@ -74,12 +75,23 @@ def _own_version() -> str:
     return __version__
 
 
-def code_digest() -> str:
-    """Return one SHA-256 over the modules that decide a run's numbers."""
+def code_digest(variant: str | None = None) -> str:
+    """Return one SHA-256 over the modules that decide a run's numbers.
+
+    Args:
+        variant: leaves out what decides none of its runs: other controls, and baselines where it is a network.
+    """
     package = Path(__file__).parent
     paths = [p for name in DECIDING_CODE for p in ([package / name] if "." in name else (package / name).rglob("*.py"))]
-    lines = (f"{p.relative_to(package).as_posix()}:{sha256_of(p)}\n" for p in sorted(paths))
+    deciding = [p for p in sorted(paths) if variant is None or _decides(p.relative_to(package), variant)]
+    lines = (f"{p.relative_to(package).as_posix()}:{sha256_of(p)}\n" for p in deciding)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _decides(path: Path, variant: str) -> bool:
+    if path.is_relative_to("models/controls"):
+        return path.stem == variant
+    return variant in BASELINES or not path.is_relative_to("models/baselines")
 
 
 def run_key(run: RunSpec, data_digest: str, code: str, label: str = "") -> str:
@@ -92,7 +104,7 @@ def run_key(run: RunSpec, data_digest: str, code: str, label: str = "") -> str:
 
 def run_folder(run: RunSpec, data_digest: str, out: str = "") -> Path:
     """Return where a run's files go: `out`, or a folder of its own below `runs/`."""
-    return Path(out).resolve() if out else RUNS / run_key(run, data_digest, code_digest())
+    return Path(out).resolve() if out else RUNS / run_key(run, data_digest, code_digest(run.variant))
 
 
 def peak_memory_bytes() -> int:
@@ -156,7 +168,7 @@ def describe_run(
         "peak_memory_bytes": peak_memory_bytes(),
         "counts": counts,
         "data_sha256": data_digest,
-        "code_sha256": code_digest(),
+        "code_sha256": code_digest(run.variant),
     }
 
 
@@ -209,7 +221,7 @@ def require_same_run(folder: Path, run: RunSpec, data_digest: str) -> None:
         StudyError: naming what differs.
     """
     record = read_json(folder / RESULT_FILE)
-    wanted = {**run.model_dump(), "data_sha256": data_digest, "code_sha256": code_digest()}
+    wanted = {**run.model_dump(), "data_sha256": data_digest, "code_sha256": code_digest(run.variant)}
     if different := [name for name, value in wanted.items() if record[name] != value]:
         raise StudyError(
             f"{folder} holds the results of another run (other {', '.join(different)}); choose another --out, or "
@@ -222,7 +234,7 @@ def checkpoint_path(folder: Path, run: RunSpec, data_digest: str, phase: str) ->
 
     Another run, data or code in the same folder never continues from it.
     """
-    return folder / f"checkpoint-{phase}-{run_key(run, data_digest, code_digest())[-10:]}.pt"
+    return folder / f"checkpoint-{phase}-{run_key(run, data_digest, code_digest(run.variant))[-10:]}.pt"
 
 
 def is_finished(folder: Path) -> bool:

@@ -144,9 +144,12 @@ def test_tuned_neighbours_start_from_the_published_settings_and_are_chosen_on_va
         trials = tuning.draws(name)
         assert trials == tuning.draws(name)
         assert (trials[0], len(trials)) == ({}, 20)
-        found = tuning.tuned(name, parts, Settings())
+        found = tuning.tuned(name, parts, Settings(), {})
         published = build_baseline(name, parts.train, parts.n_items, [])
         own = summarise(rank_targets(published, parts.validation, max_length=50).ranks)["MRR@20"]
         assert found["validation_published"] == own
         assert found["validation"] >= own
         assert found["settings"] in trials
+        known = {**found, "settings": {"k": 7}}
+        assert tuning.tuned(name, parts, Settings(), known) == known
+        assert tuning.tuned(name, parts, Settings(), {**known, "validation_published": own / 2}) == found

@@ -61,7 +61,7 @@ def made_up(shift=0.0, n_sessions=300, n_seeds=3, variants=VARIANTS, harder_by=N
     }
     facts |= {"control": "", "own_settings": {"id_only": {"learning_rate": 0.01}}}
     facts |= {"settings": {"dropout": 0.1, "output_features": False}}
-    facts |= {"versions": {"torch": "2"}, "code_sha256": "1" * 64}
+    facts |= {"versions": {"torch": "2"}, "code_sha256": {"parallel_concat": "1" * 64}}
     datasets = {"available": {"shop": facts}, "unavailable": {"other": "other cannot be had here."}}
     return Evidence(study, pd.DataFrame(rows), pd.DataFrame(), datasets, {"shop": frame})
 

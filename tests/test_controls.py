@@ -4,6 +4,7 @@ import dataclasses
 import types
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_comparison import made_up
 
@@ -36,6 +37,14 @@ def test_a_gain_that_a_second_network_brings_fails_the_rule_and_is_told_beside_i
     assert not found["features of other items"].passed
     assert found["features of other items, two networks"].passed == passed
     assert found["features of other items, two networks"].should == "no gain over parallel_item_twice"
+
+
+@pytest.mark.parametrize(("factor", "passed"), [(1.0, True), (1.02, True), (1.0208, False), (0.97, False)])
+def test_the_network_of_equal_size_must_have_as_many_parameters_within_two_percent(factor, passed):
+    evidence = made_up(variants=VARIANTS)
+    sizes = {"id_only_matched": round(100_000 * factor)}
+    evidence.results["n_parameters"] = evidence.results["variant"].map(lambda variant: sizes.get(variant, 100_000))
+    assert checks_of(evidence)["equal parameters"].passed == passed
 
 
 @pytest.mark.parametrize(("kind", "gain", "passed"), [("positive", 8, True), ("positive", 0, False)])
@@ -93,6 +102,7 @@ def test_the_first_screen_answers_both_questions():
     assert row["parallel_concat, best other fusion"].startswith("+")
     assert row["targets ranked"] == "99.7%"
     assert row["best fusion, best without features"].endswith(("(id_only_matched, 100%)", "(id_only, 50%)"))
+    assert row["best fusion, ID-only of equal size"].endswith(("(100%)", "(50%)"))
     assert row["best fusion, best simple baseline"].endswith("(popularity)")
     assert row["parallel_concat, best other fusion"].endswith(", 100%)")
     assert row.index[:3].tolist() == ["best?", "pays?", "events per item"]
@@ -100,6 +110,7 @@ def test_the_first_screen_answers_both_questions():
     verdict["answers"] = answers.answer_table(evidence, verdict).reset_index().to_dict("records")
     assert reading.answers_table(verdict).loc["shop"].tolist() == row.tolist()
     text = reading.answers_text(verdict)
+    assert reading.counts_text(verdict) in text
     assert "* **Best?** " in text
     assert text.splitlines()[-1] == f"| shop | {' | '.join(row.iloc[2:])} |"
 
@@ -132,11 +143,11 @@ def test_a_failed_control_is_printed_beside_the_verdict():
     evidence = made_up(variants=VARIANTS, harder_by={"parallel_permuted": -8})
     verdict = comparison.decide(evidence) | {"controls": controls.as_rows(controls.control_panel(evidence))}
     text = reading.failed_controls(verdict)
-    assert "2 of 2 controls failed" in text
+    assert "2 of 3 controls failed" in text
     assert "features of other items should show no gain over id_only_matched" in text
-    assert reading.controls_table(verdict)["result"].tolist() == ["FAIL", "FAIL", ""]
+    assert reading.controls_table(verdict)["result"].tolist() == ["FAIL", "FAIL", "pass", ""]
     passed = {"controls": [{**check, "passed": True} for check in verdict["controls"]]}
-    assert reading.failed_controls(passed) == "All 3 controls came out right."
+    assert reading.failed_controls(passed) == "All 4 controls came out right."
     assert "No control was run" in reading.failed_controls({"controls": []})
 
 
@@ -215,6 +226,15 @@ def test_the_report_names_seeds_that_ended_on_an_early_plateau():
     assert "best for another seed: 1 of id_only on shop." in reading.limits(evidence, verdict)
 
 
+def test_the_report_counts_the_runs_that_ended_at_their_limit():
+    evidence = made_up()
+    verdict = comparison.decide(evidence)
+    assert "limit of epochs" not in reading.limits(evidence, verdict)
+    cut = (evidence.results["variant"] == "id_only") & (evidence.results["seed"] <= 1)
+    evidence.results.loc[cut, "at_epoch_limit"] = True
+    assert "might have improved further: 2 of id_only on shop." in reading.limits(evidence, verdict)
+
+
 def test_settings_that_variants_do_not_share_are_shown_per_variant():
     evidence = made_up()
     assert reading.settings_table(evidence).loc["learning_rate", "shop"] == "tuned"
@@ -227,14 +247,24 @@ def test_the_report_says_where_settings_come_from_random_trials_or_single_traini
     evidence.study["tuned"] = True
     evidence.study["datasets"][0]["tuned_as"] = ""
     evidence.datasets["available"]["shop"]["settings"] |= {"patience": 3, "n_epochs": 30}
-    record = types.SimpleNamespace(trials=10, random_trials=10, repeats=0, patience=3, n_epochs=30)
+    record = types.SimpleNamespace(trials=10, random_trials=10, repeats=0, patience=3, n_epochs=30, fixed={})
     monkeypatch.setattr("gru4recf.tuned.read_record", lambda folder, label: record)
+    trials = pd.DataFrame({"variant": ["id_only", "id_only", "concat_input"], "trial": [1, 2, 1], "epochs": [9, 29, 5]})
+    monkeypatch.setattr("gru4recf.tuned.read_trials", lambda folder, label: trials)
     assert "Settings on shop are the best of random trials" in limits.limits(evidence, verdict)
     record.trials = 11
     assert "random trials" not in limits.limits(evidence, verdict)
     assert "Settings on shop are the best of single trainings" in limits.limits(evidence, verdict)
     record.repeats = 2
-    assert "Settings on shop" not in limits.limits(evidence, verdict)
+    told = limits.limits(evidence, verdict)
+    assert "Settings" not in told
+    assert "ended at its limit" not in told
+    record.fixed = {"output_features": True, "dropout": 0.1, "min_support": 1, "pooling": "sum"}
+    assert "another option than they are used with: output_features on shop." in limits.limits(evidence, verdict)
+    trials["epochs"] = [9, 30, 30]
+    record.variants = {"id_only": types.SimpleNamespace(trial=1), "concat_input": types.SimpleNamespace(trial=1)}
+    told = "ended at its limit of epochs: 2 of 3 on shop, the one taken for concat_input among them."
+    assert told in limits.limits(evidence, verdict)
 
 
 def test_choices_say_in_words_where_parallel_concat_wins():

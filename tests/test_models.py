@@ -217,11 +217,20 @@ class TestControls:
     def test_the_wide_one_has_as_many_hidden_units_as_two_grus(self, parts, features):
         assert self.build("id_only_wide", parts, features, hidden_size=20).item_rnn.hidden_size == 40
 
-    @pytest.mark.parametrize("hidden_size", [16, 100])
-    def test_the_matched_one_has_as_many_parameters_within_two_percent(self, parts, features, hidden_size):
-        parallel = self.n_parameters(self.build("parallel_concat", parts, features, hidden_size=hidden_size))
-        matched = self.n_parameters(self.build("id_only_matched", parts, features, hidden_size=hidden_size))
+    @pytest.mark.parametrize("head", ["linear", "where_needed"])
+    @pytest.mark.parametrize("hidden_size", [50, 64, 100, 128])
+    @pytest.mark.parametrize("embedding_size", [64, 128])
+    def test_the_matched_one_has_as_many_parameters_within_two_percent(
+        self, parts, features, head, hidden_size, embedding_size
+    ):
+        options = {"head": head, "hidden_size": hidden_size, "embedding_size": embedding_size}
+        parallel = self.n_parameters(self.build("parallel_concat", parts, features, **options))
+        matched = self.n_parameters(self.build("id_only_matched", parts, features, **options))
         assert matched == pytest.approx(parallel, rel=0.02)
+
+    def test_the_matched_one_has_the_linear_map_only_where_all_have_it(self, parts, features):
+        assert isinstance(self.build("id_only_matched", parts, features, head="linear").head, torch.nn.Linear)
+        assert isinstance(self.build("id_only_matched", parts, features, head="where_needed").head, torch.nn.Identity)
 
     def test_the_item_twice_needs_no_features_and_reads_the_item_in_both(self, parts):
         network = self.build("parallel_item_twice", parts, [])

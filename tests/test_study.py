@@ -66,6 +66,28 @@ def test_a_runs_folder_changes_with_settings_seed_data_and_code():
     assert run_key(spec, "data", "code") == run_key(spec, "data", "code")
 
 
+def test_code_that_decides_other_variants_alone_makes_no_run_stale(monkeypatch):
+    from gru4recf import results
+
+    edited = {}
+    digest_of = results.sha256_of
+    monkeypatch.setattr(results, "sha256_of", lambda path: edited.get(path.name) or digest_of(path))
+    variants = ("id_only", "parallel_concat", "id_only_matched", "id_only_wide", "markov", "vsknn")
+    before = {variant: results.code_digest(variant) for variant in variants}
+    everything = results.code_digest()
+
+    def changed_by(name):
+        edited.clear()
+        edited[name] = "another"
+        assert results.code_digest() != everything
+        return {variant for variant in variants if results.code_digest(variant) != before[variant]}
+
+    assert changed_by("id_only_matched.py") == {"id_only_matched"}
+    assert changed_by("vsknn.py") == {"markov", "vsknn"}
+    assert changed_by("parallel_concat.py") == set(variants)
+    assert changed_by("training.py") == set(variants)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from gru4recf.errors import unknown_name
 from gru4recf.models import baselines
 from gru4recf.models.baselines import BASELINES
+from gru4recf.models.controls import CONTROLS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,14 +24,6 @@ NETWORKS = {
     "parallel_scores": "ParallelScores",
     "interaction": "Interaction",
 }
-CONTROLS = {
-    "id_only_wide": "id_only",
-    "id_only_matched": "id_only",
-    "parallel_item_twice": "parallel_concat",
-    "parallel_permuted": "parallel_concat",
-    "parallel_untrained": "parallel_concat",
-}
-"""Control -> the network it is a control of, whose tuned settings it takes."""
 WITHOUT_FEATURES = ("id_only", "id_only_wide", "parallel_item_twice", *baselines.WITHOUT_FEATURES)
 VARIANTS = (*NETWORKS, *CONTROLS, *BASELINES)
 
@@ -52,5 +45,5 @@ def build(variant: str, sizes: "Sizes", features: "list[Feature]", train: "Sessi
     if variant in BASELINES:
         return baselines.build_baseline(variant, train, sizes.n_items, features)
     if variant in CONTROLS:
-        return getattr(import_module("gru4recf.models.controls"), variant)(sizes, features)
+        return import_module(f"gru4recf.models.controls.{variant}").build(sizes, features)
     return getattr(import_module(f"gru4recf.models.{variant}"), NETWORKS[variant])(sizes, features)
