@@ -80,19 +80,21 @@ def test_a_goal_that_the_median_seed_never_reaches_has_no_ratio_and_rounding_is_
     assert not found["not_worse"]["Recall@10"]
 
 
-def test_settings_are_chosen_that_are_best_and_that_arrive_first_on_validation(load, monkeypatch):
+def test_settings_are_chosen_that_are_best_and_that_arrive_first_near_the_best_on_validation(load, monkeypatch):
     until = load("recbole_until_best")
+    slow, quick, wild = until.GRIDS["ml-100k"]["learning_rate"]
+    curves = {
+        slow: [(10, 0.2), (20, 0.4)],
+        quick: [(5, 0.3), (10, 0.39)],
+        wild: [(1, 0.3), (2, 0.2)],
+    }
 
     def our_curve(seed, settings, data):
-        """Return quick curves for large rates and high ones for small, and none that arrives for the largest."""
-        quick, high = settings.learning_rate, 1 / settings.learning_rate
-        values = [0.1, 0.1] if quick == max(until.GRIDS["ml-100k"]["learning_rate"]) else [0.3, 0.3 + high]
-        return [{"cpu_seconds": s / quick, until.SELECTED_ON: v} for s, v in zip((1, 2), values, strict=True)]
+        below = 0.2 if settings.learning_rate == wild and seed == until.CHOOSING_SEEDS[0] else 0.0
+        return [{"cpu_seconds": s, until.SELECTED_ON: v - below} for s, v in curves[settings.learning_rate]]
 
     monkeypatch.setattr(until, "our_curve", our_curve)
-    monkeypatch.setattr(until, "recboles_curve", lambda seed, work: [{until.SELECTED_ON: v} for v in (0.1, 0.25)])
     chosen = until.choose(until.Work("ml-100k", None, {}, until.OURS))
-    slow, quick, _ = until.GRIDS["ml-100k"]["learning_rate"]
     assert chosen["best on validation"].learning_rate == slow
     assert chosen["first on validation"].learning_rate == quick
 
