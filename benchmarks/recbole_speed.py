@@ -226,7 +226,7 @@ def main() -> None:
         from recbole_until_best import RULE, until_best
 
         path = REPORTS / "recbole_speed.json"
-        earlier = read_json(path)["until_best"]["data"] if path.exists() else {}
+        earlier = read_json(path).get("until_best", {}).get("data", {}) if path.exists() else {}
         found = {options.until_best: until_best(options.until_best, options.seeds)}
         add({"until_best": {"rule": RULE, "data": {**earlier, **found}}})
         return

@@ -1,6 +1,6 @@
 """Draw and tabulate the measurements beside peers: reports/benchmarks/speed.png and speed.md.
 
-python benchmarks/speed_report.py        after recbole_speed.py, and gru4rec_speed.py where it was run
+python benchmarks/speed_report.py        after recbole_speed.py; training.py, sampled.py, gru4rec_speed.py where run
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,12 @@ LOOKS = {
     "id_only": {"color": colour_of("id_only"), "marker": "o"},
     "official GRU4Rec (PyTorch)": {"color": "#0072B2", "marker": "^"},
 }
+MEASURED = ("recbole_speed", "gru4rec_speed", "training", "sampled")
 PROGRAMS = dict(zip(("ours", "off", "shipped"), LOOKS, strict=False))
 SIDES = ("ours", "recbole")
+N_GRUS, HIDDEN_SIZE = 2, 128
+USUAL = {"eshop": (50, 2048), "ml-100k": (50, 2048)}
+"""Data set -> RecBole's own length and targets a step, for which the aims hold."""
 TRAINING = ("data", "L", "targets a step", "ours", "RecBole as shipped", "ratio", "anomaly detection off", "ratio")
 OTHERS = (
     *("data", "L", "targets a step"),
@@ -73,8 +77,9 @@ def speed(frame: pd.DataFrame) -> Picture:
     return figure
 
 
-def page(recbole: dict[str, Any], gru4rec: dict[str, Any] | None) -> str:
-    """Return all figures as Markdown."""
+def page(found: dict[str, dict[str, Any]]) -> str:
+    """Return all figures as Markdown; see `aims` for what `found` holds."""
+    recbole, gru4rec = found["recbole_speed"], found.get("gru4rec_speed")
     gflops = sorted(row["sgemm_gflops"] for row in recbole["rows"])
     load = sorted(row["load_average"] for row in recbole["rows"])
     torch, theirs = recbole["versions"]["torch"], recbole["recbole_versions"]
@@ -85,6 +90,10 @@ def page(recbole: dict[str, Any], gru4rec: dict[str, Any] | None) -> str:
         f"{theirs['torch']}. Load average of the machine, a measured program being one: {load[0]} to {load[-1]}. The "
         "best of all tries counts.",
         f"![{CAPTIONS['speed']}](speed.png)",
+        "## What was wanted",
+        "Ratios are this package's speed, or thrift, to the peer's; with RecBole's own length, and targets a step.",
+        markdown_table(("", "aim", "measured", "reached"), aims(found)),
+        _bound(next(row for row in recbole["rows"] if row["dataset"] == "ml-100k")),
         "## RecBole's GRU4RecF and parallel_concat",
         "Training events per CPU second, as shipped and with torch's anomaly detection off:",
         markdown_table(TRAINING, [_training(row) for row in recbole["rows"]]),
@@ -98,6 +107,72 @@ def page(recbole: dict[str, Any], gru4rec: dict[str, Any] | None) -> str:
     parts += _until_best(recbole["until_best"]) if "until_best" in recbole else []
     parts += _gru4rec(gru4rec) if gru4rec else []
     return "\n\n".join(parts) + "\n"
+
+
+def aims(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """Return what this project wanted of its speed, what was measured, and whether that is enough.
+
+    Args:
+        found: file of reports/benchmarks, without its ending -> content; what is missing has no row.
+    """
+    rows = []
+
+    def at_least(what: str, aim: float, value: float | None, unit: str = "x", *, spoilt: bool = False) -> None:
+        told = "never" if value is None else f"{value:,g}{unit}"
+        reached = value is not None and value >= aim and not spoilt
+        rows.append((what, f"{aim:,g}{unit} or more", told, "yes" if reached else "no"))
+
+    recbole = found["recbole_speed"]
+    usual = [
+        row for row in recbole["rows"] if USUAL.get(row["dataset"]) == (row["max_length"], row["targets_per_step"])
+    ]
+    for row, (shipped, off) in zip(usual, ((100, 50), (40, 20)), strict=True):
+        at_least(f"training, {row['dataset']}, RecBole as shipped", shipped, row["ratios"]["shipped"])
+        at_least(f"training, {row['dataset']}, anomaly detection off", off, row["ratios"]["off"])
+    for row in usual:
+        at_least(f"ranking, {row['dataset']}, one target a sequence", 5, row["ratios"]["ranking"])
+    if sessions := recbole.get("session_ranking"):
+        at_least("ranking, eshop, all events of a session", 5, sessions["ratio"])
+    for row in usual:
+        at_least(f"data preparation, {row['dataset']}", 5, row["ratios"]["prepare"])
+        at_least(f"peak memory, {row['dataset']}", 2, row["ratios"]["peak"])
+    for data, kinds in recbole.get("until_best", {}).get("data", {}).items():
+        for kind in _kinds(kinds):
+            worse = [name for name, fine in kinds[kind]["not_worse"].items() if not fine]
+            what = f"until RecBole's best, {data}, {kind}" + f" ({', '.join(worse)} worse at the end)" * bool(worse)
+            at_least(what, 25, kinds[kind]["ratio"], spoilt=bool(worse))
+    large = next(row for row in recbole["rows"] if row["dataset"] == "ml-1m-sized")
+    rate = large["ours"]["events_per_cpu_second"]["ours"]
+    at_least("training, ml-1m-sized, beside a TITAN V", recbole["published"]["events_per_second"], rate, " events/s")
+    for row in found.get("gru4rec_speed", {}).get("rows", []):
+        negatives = f"{row['n_sample']:,} samples" if row["n_sample"] else "in-batch negatives"
+        at_least(f"training, id_only and official GRU4Rec, {negatives}", 4 if row["n_sample"] else 1.5, row["ratio"])
+    for data, aim in {"eshop": 50, "onlineretail": 45}.items():
+        if share := found.get("training", {}).get("networks", {}).get(data, {}).get("parallel_concat"):
+            at_least(f"whole epochs in shares of sgemm, {data}", aim, round(100 * share["share_of_sgemm"], 1), "%")
+    if sampled := found.get("sampled"):
+        step, ranked = sampled["step_cpu_seconds"]["ratio"], sampled["ranking"]["peak_gigabytes"]
+        for what, aim, value, unit in (
+            ("a step with 1,000,000 items, of one with 10,000", 2, step, "x"),
+            ("ranking 10,000 targets among 1,000,000 items", 2, ranked, " GB"),
+        ):
+            rows.append((what, f"{aim:g}{unit} at most", f"{value:g}{unit}", "yes" if value <= aim else "no"))
+    return rows
+
+
+def _bound(row: dict[str, Any]) -> str:
+    """Return how far ranking can go where a sequence has one target, so that no step serves two of them."""
+    steps = row["max_length"] - 1  # the first one starts from zero
+    flops = 2 * N_GRUS * 3 * HIDDEN_SIZE**2 * steps
+    rows, theirs = row["sgemm_gflops"] * 1e9 / flops, row["recbole"]["ranked_rows_per_cpu_second"]
+    return (
+        f"One target a sequence, {row['max_length']} inputs each: the recurrent products alone, at the full rate of "
+        f"sgemm, allow {rows:,.0f} rows per CPU second on {row['dataset']}, {rows / theirs:.1f}x RecBole's."
+    )
+
+
+def _kinds(of_data: dict[str, Any]) -> list[str]:
+    return [kind for kind in of_data if "settings" in kind]
 
 
 def _cpus(measured: Iterable[dict[str, Any]]) -> str:
@@ -127,8 +202,7 @@ def _sessions(found: dict[str, Any] | None) -> list[str]:
 def _until_best(found: dict[str, Any]) -> list[str]:
     where = f"Measured on {_cpus(found['data'].values())}, beside other work."
     parts = ["## Until RecBole's best", found["rule"], where]
-    kinds = [(data, kind) for data in found["data"] for kind in found["data"][data] if "settings" in kind]
-    for data, kind in kinds:
+    for data, kind in [(name, kind) for name, kinds in found["data"].items() for kind in _kinds(kinds)]:
         own = found["data"][data][kind]
         final = [
             (
@@ -165,12 +239,16 @@ def _gru4rec(found: dict[str, Any]) -> list[str]:
     return ["## Official GRU4Rec's PyTorch port and id_only", text, markdown_table(header, lines)]
 
 
+def measured() -> dict[str, dict[str, Any]]:
+    """Return the committed measurements that this page is about."""
+    paths = [REPORTS / f"{name}.json" for name in MEASURED]
+    return {path.stem: read_json(path) for path in paths if path.exists()}
+
+
 def main() -> None:
-    recbole = read_json(REPORTS / "recbole_speed.json")
-    path = REPORTS / "gru4rec_speed.json"
-    gru4rec = read_json(path) if path.exists() else None
-    save(speed(rates(recbole, gru4rec)), REPORTS, "speed")
-    write_text(REPORTS / "speed.md", page(recbole, gru4rec))
+    found = measured()
+    save(speed(rates(found["recbole_speed"], found.get("gru4rec_speed"))), REPORTS, "speed")
+    write_text(REPORTS / "speed.md", page(found))
 
 
 if __name__ == "__main__":

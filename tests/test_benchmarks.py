@@ -155,3 +155,27 @@ def test_tuned_neighbours_start_from_the_published_settings_and_are_chosen_on_va
         known = {**found, "settings": {"k": 7}}
         assert tuning.tuned(name, parts, Settings(), known) == known
         assert tuning.tuned(name, parts, Settings(), {**known, "validation_published": own / 2}) == found
+
+
+def test_the_page_about_speed_says_what_the_measurements_say(load):
+    report = load("speed_report")
+    assert (report.REPORTS / "speed.md").read_text(encoding="utf-8") == report.page(report.measured())
+
+
+def test_an_aim_is_reached_or_not_and_one_that_was_never_met_is_said_to_be(load):
+    report = load("speed_report")
+    found = report.measured()
+    rows = {what: (aim, told, reached) for what, aim, told, reached in report.aims(found)}
+    assert rows["training, eshop, RecBole as shipped"][0] == "100x or more"
+    kinds = found["recbole_speed"]["until_best"]["data"]["ml-100k"]
+    kinds["equal settings"] |= {"ratio": 25.0, "not_worse": {"MRR@10": False, "NDCG@10": True}}
+    found["recbole_speed"]["rows"][0]["ratios"]["prepare"] = 4.9
+    found["sampled"]["step_cpu_seconds"]["ratio"] = 2.1
+    rows = {what: (aim, told, reached) for what, aim, told, reached in report.aims(found)}
+    assert rows["until RecBole's best, ml-100k, equal settings (MRR@10 worse at the end)"][1:] == ("25x", "no")
+    assert rows["data preparation, eshop"][1:] == ("4.9x", "no")
+    assert rows["a step with 1,000,000 items, of one with 10,000"] == ("2x at most", "2.1x", "no")
+    kinds["equal settings"]["not_worse"]["MRR@10"] = True
+    assert ("until RecBole's best, ml-100k, equal settings", "25x or more", "25x", "yes") in report.aims(found)
+    kinds["equal settings"]["ratio"] = None
+    assert ("until RecBole's best, ml-100k, equal settings", "25x or more", "never", "no") in report.aims(found)
