@@ -42,6 +42,30 @@ def test_gradients_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(lambda x, w: GatedSteps.apply(x.clone(), w, STEPS.tolist()), (inputs, weight))
 
 
+def test_gradients_of_two_layers_are_those_of_finite_differences():
+    gru, _ = both(n_layers=2)
+    inputs = torch.randn(N, 4, dtype=torch.float64, requires_grad=True)
+
+    def states(x, *_):
+        return gru(x, batch_sizes=STEPS)
+
+    assert torch.autograd.gradcheck(states, (inputs, *gru.parameters()))
+
+
+def test_elsewhere_than_on_the_cpu_torchs_own_gru_runs(monkeypatch):
+    gru = Recurrent(6, 3, 2).to("meta")  # shapes without numbers, on any machine
+    monkeypatch.setattr(GatedSteps, "apply", None)
+    passed = []
+    plain = nn.GRU.forward
+    monkeypatch.setattr(nn.GRU, "forward", lambda self, packed: passed.append(packed) or plain(self, packed))
+    table = torch.empty(7, 4, device="meta")
+    blocks = torch.empty(N, 2, device="meta"), Lookup(table, torch.zeros(N, dtype=torch.long, device="meta"))
+    assert gru(*blocks, batch_sizes=STEPS).shape == (N, 3)
+    (packed,) = passed
+    assert packed.data.shape == (N, 6)
+    assert packed.batch_sizes is STEPS
+
+
 def test_a_look_up_is_the_rows_spelled_out():
     ours, _ = both(input_size=7)
     dense = torch.randn(N, 4, dtype=torch.float64, requires_grad=True)
