@@ -37,14 +37,13 @@ def measure(dataset: str) -> dict[str, Any]:
     times = {row.key: row.self_cpu_time_total for row in seen.key_averages()}
     found = {name: value / sum(times.values()) for name, value in sorted(times.items(), key=lambda one: -one[1])}
     large = {name: round(share, 3) for name, share in found.items() if share >= SMALLEST}
-    seconds = sum(times.get(name, 0) for name in PRODUCTS) / 1e6
-    of_products = seconds * 1e6 / sum(times.values())
-    reached = sum(step_flops(made.network, batch) for batch in batches) / seconds / (gflops * 1e9)
+    microseconds = sum(times.get(name, 0) for name in PRODUCTS)
+    rate = sum(step_flops(made.network, batch) for batch in batches) / microseconds / 1e3  # GFLOP/s
     return {
         "share_of_cpu_time": {**large, "all others": round(1 - sum(large.values()), 3)},
         "products": {
-            "share_of_cpu_time": round(of_products, 3),
-            "share_of_sgemm": round(reached, 3),
+            "share_of_cpu_time": round(microseconds / sum(times.values()), 3),
+            "share_of_sgemm": round(rate / gflops, 3),
         },
         "sgemm_gflops": round(gflops, 1),
     }

@@ -14,8 +14,9 @@ with the best validation MRR@10, on both sides.
 The rule for equal settings was fixed before any of these runs. The chosen settings were added when it was seen that
 no seed reaches the goal with equal ones on ml-100k: windows of whole sequences make a step of other, fewer users than
 RecBole's rows. eshop was added after ml-100k was finished; its rule was written before its first run. The settings
-that arrive first were added, and the grid of ml-100k moved to larger batches (the chosen ones were the largest), when
-the best ones had arrived on ml-100k in a tenth of RecBole's seconds.
+that arrive first near the best were added when the best ones had arrived on ml-100k in a tenth of RecBole's seconds;
+with them the grid of ml-100k moved to higher rates and larger batches, as the larger of two batches had been chosen,
+and a third seed chooses.
 
 RecBole's finished seeds lie below runs/recbole-speed and are kept, so that a stopped call goes on.
 """

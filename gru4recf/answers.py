@@ -14,7 +14,7 @@ from gru4recf import tuned
 from gru4recf.claims import DatasetRanks, best_of
 from gru4recf.comparison import dataset_ranks, events_per_item, family
 from gru4recf.controls import EQUAL_SIZE, TWIN
-from gru4recf.evidence import Evidence, datasets_of
+from gru4recf.evidence import Evidence, datasets_of, n_parameters
 from gru4recf.gains import REFERENCE, gains
 from gru4recf.metrics import PRIMARY
 from gru4recf.models import BASELINES
@@ -27,6 +27,7 @@ CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
 FEATURELESS = (REFERENCE, "id_only_wide", EQUAL_SIZE, TWIN)
 OVER_BEST, OVER_TWIN = "the best network without features", "its twin without features"
+SAME_SIZE = f"ID-only with {CANDIDATE}'s parameters"
 OTHER_RIVALS = {
     "ID-only, equal hidden units": ["id_only_wide"],
     "ID-only, equal parameters": [EQUAL_SIZE],
@@ -40,9 +41,9 @@ SHOWN = "MRR@20"
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
     """Return one row per data set: the verdict on each claim, and the controls that failed; `parallel_concat` against
     the best other fusion and against its twin that reads the item twice; the best fusion against the best network
-    without features, against ID-only with the parameters of `parallel_concat`, and against the best simple baseline.
-    What is best is chosen on validation. In brackets the rival,
-    and of networks its parameters in percent of the other's.
+    without features, against ID-only with as many parameters as `parallel_concat`, and against the best simple
+    baseline. What is best is chosen on validation. In brackets the rival, and of networks its parameters in percent of
+    the other's.
     """
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
     if checks := verdict.get("controls"):
@@ -66,15 +67,14 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
     if CANDIDATE in fusions and rivals:
         row[f"{CANDIDATE}, best other fusion"] = _against(evidence, label, CANDIDATE, best_of(rivals, data))
     if CANDIDATE in fusions and TWIN in others:
-        row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(evidence, label, CANDIDATE, TWIN).replace(f"{TWIN}, ", "")
+        row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(evidence, label, CANDIDATE, TWIN, named=False)
     if fusions:
         row["best fusion"] = best_of(tuple(fusions), data)
     if fusions and others:
         best = best_of(tuple(others), data)
         row["best fusion, best without features"] = _against(evidence, label, row["best fusion"], best)
     if fusions and EQUAL_SIZE in others:
-        told = _against(evidence, label, row["best fusion"], EQUAL_SIZE).replace(f"{EQUAL_SIZE}, ", "")
-        row["best fusion, ID-only of equal size"] = told
+        row[f"best fusion, {SAME_SIZE}"] = _against(evidence, label, row["best fusion"], EQUAL_SIZE, named=False)
     if fusions and baselines:
         best = best_of(tuple(baselines), data)
         row["best fusion, best simple baseline"] = _against(evidence, label, row["best fusion"], best)
@@ -170,16 +170,10 @@ def _ranked(evidence: Evidence, label: str) -> str:
     return f"{counts['test targets'] / (counts['test targets'] + counts['test targets not ranked']):.1%}"
 
 
-def _against(evidence: Evidence, label: str, better: str, worse: str) -> str:
+def _against(evidence: Evidence, label: str, better: str, worse: str, *, named: bool = True) -> str:
     rows = gains(evidence.ranks[label], [better], worse, SHOWN)
-    return _told(rows[0], _size(evidence, label, worse) / _size(evidence, label, better)) if rows else ""
-
-
-def _size(evidence: Evidence, label: str, variant: str) -> int:
-    runs = evidence.results
-    return runs.loc[(runs["dataset"] == label) & (runs["variant"] == variant), "n_parameters"].iloc[0]
-
-
-def _told(row: dict[str, Any], size: float) -> str:
-    rival = f"{row['worse']}, {size:.0%}" if size else row["worse"]
-    return f"{percent(row['relative'])} [{percent(row['low'])}, {percent(row['high'])}] ({rival})"
+    if not rows:
+        return ""
+    size = n_parameters(evidence, label, worse) / n_parameters(evidence, label, better)
+    rival = ", ".join([worse] * named + [f"{size:.0%}"] * bool(size))
+    return f"{percent(rows[0]['relative'])} [{percent(rows[0]['low'])}, {percent(rows[0]['high'])}] ({rival})"

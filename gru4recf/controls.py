@@ -1,8 +1,9 @@
 """Controls: what each should show, what it showed, and whether it came out right.
 
-A verdict is believed where they do: a network that learnt nothing is at chance, popularity is what it says, features of
-other items bring nothing, and on generated data features pay exactly where they tell something. Two more rows have
-nothing to pass: they say what width alone, and a second network alone, bring.
+A verdict is believed where they do: a network that learnt nothing is at chance, popularity is what it says, features
+of other items bring nothing, the network of equal size has that size, and on generated data features pay exactly
+where they tell something. Two more rows have nothing to pass: they say what width alone, and a second network alone,
+bring.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gru4recf.comparison import FLOOR, means
-from gru4recf.evidence import Evidence, rank_columns, rank_matrix
+from gru4recf.evidence import Evidence, n_parameters, rank_columns, rank_matrix
 from gru4recf.gains import REFERENCE, gains
 from gru4recf.metrics import PRIMARY
 from gru4recf.wording import percent
@@ -102,9 +103,7 @@ def _no_gain(evidence: Evidence, label: str, control: str, rival: str) -> Check 
 def _equal_size(evidence: Evidence, label: str) -> Check | None:
     if not _has(evidence, label, EQUAL_SIZE, FUSION):
         return None
-    own = evidence.results[evidence.results["dataset"] == label]
-    size = own.groupby("variant")["n_parameters"].first()
-    matched, wanted = size[EQUAL_SIZE], size[FUSION]
+    matched, wanted = (n_parameters(evidence, label, variant) for variant in (EQUAL_SIZE, FUSION))
     showed = f"{matched:,} of {wanted:,}: {matched / wanted:.1%}"
     should = f"{EQUAL_SIZE} with as many parameters as {FUSION}, within {EQUAL:.0%}"
     return Check(label, "equal parameters", should, showed, bool(abs(matched - wanted) <= EQUAL * wanted))

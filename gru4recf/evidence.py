@@ -103,6 +103,12 @@ def tie_matrix(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneous"
     return ranks.reindex(columns=columns, fill_value=0).to_numpy(np.float32).T
 
 
+def n_parameters(evidence: Evidence, label: str, variant: str) -> int:
+    """Return the number of a variant's parameters on a data set."""
+    runs = evidence.results
+    return runs.loc[(runs["dataset"] == label) & (runs["variant"] == variant), "n_parameters"].iloc[0]
+
+
 def rank_columns(ranks: pd.DataFrame, variant: str, strategy: str = "simultaneous") -> list[str]:
     """Return the names of a variant's columns of ranks in order of the seed; none where it has no run."""
     found = [c for c in ranks.columns if c.startswith(f"{variant}/{strategy}/") and not c.endswith(TIES)]

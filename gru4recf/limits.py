@@ -16,7 +16,9 @@ FEW_SEEDS = 5
 
 
 def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
-    """Return what a reader must know before believing the verdict: few seeds, missing data sets, unfinished runs."""
+    """Return what a reader must know before believing the verdict: few seeds, missing data sets, unfinished runs, what
+    the search for settings leaves open.
+    """
     runs, notes = runs_made(evidence), []
     if runs["made"] < runs["planned"]:
         begun = sorted(set(runs["without"]) - set(evidence.datasets["unavailable"]), key=runs["without"].index)
@@ -104,9 +106,11 @@ def _stopped_otherwise(record: tuned.Tuned, settings: dict[str, Any]) -> bool:
 
 
 def _tuned_otherwise(record: tuned.Tuned, settings: dict[str, Any]) -> list[str]:
-    """Return the options, those of the data aside, that the runs have otherwise than the trials had."""
-    of_data = Settings().data_options()
-    return [name for name, value in record.fixed.items() if name not in of_data and settings.get(name, value) != value]
+    """Return the options that the runs have otherwise than the trials had, but for those of the data, and `retrain`,
+    which comes after validation.
+    """
+    others = {"retrain", *Settings().data_options()}
+    return [name for name, value in record.fixed.items() if name not in others and settings.get(name, value) != value]
 
 
 def _cut_trials(label: str) -> str:
@@ -125,7 +129,7 @@ def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:
     """Return (data set, variant) -> seeds that ended on an early plateau of validation: before two thirds of the epochs
     that were best for another seed.
     """
-    runs = evidence.results.drop_duplicates(["dataset", "variant", "seed"])
+    runs = evidence.results.drop_duplicates("run")
     best = runs.groupby(["dataset", "variant"])["best_epoch"].transform("max")
     early = runs[(runs["epochs"] < best * 2 / 3) & (runs["epochs"] > 0)]
     return early.groupby(["dataset", "variant"], sort=False).size().to_dict()
@@ -133,7 +137,7 @@ def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:
 
 def _at_limit(evidence: Evidence) -> dict[tuple[str, str], int]:
     """Return (data set, variant) -> seeds that ended at their limit of epochs."""
-    runs = evidence.results.drop_duplicates(["dataset", "variant", "seed"])
+    runs = evidence.results.drop_duplicates("run")
     cut = runs[runs["at_epoch_limit"] & (runs["epochs"] > 0)]
     return cut.groupby(["dataset", "variant"], sort=False).size().to_dict()
 

@@ -137,7 +137,7 @@ def _plan(
         dataset=dataset.shown_as,
         selected_on=SELECTED_ON,
         data_sha256=check_data(dataset.name, settings, variants),
-        code_sha256=code_digest(),
+        code_sha256=code_digest(next(iter(NETWORKS))),  # one for all networks
         versions={name: importlib.metadata.version(name) for name in DECIDING_PACKAGES},
         seed=seed,
         trials=n_trials,

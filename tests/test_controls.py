@@ -102,7 +102,7 @@ def test_the_first_screen_answers_both_questions():
     assert row["parallel_concat, best other fusion"].startswith("+")
     assert row["targets ranked"] == "99.7%"
     assert row["best fusion, best without features"].endswith(("(id_only_matched, 100%)", "(id_only, 50%)"))
-    assert row["best fusion, ID-only of equal size"].endswith(("(100%)", "(50%)"))
+    assert row["best fusion, ID-only with parallel_concat's parameters"].endswith("%] (100%)")
     assert row["best fusion, best simple baseline"].endswith("(popularity)")
     assert row["parallel_concat, best other fusion"].endswith(", 100%)")
     assert row.index[:3].tolist() == ["best?", "pays?", "events per item"]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from gru4recf.data.features import encode_features
 from gru4recf.data.split import split
 from gru4recf.errors import StudyError
-from gru4recf.models import CONTROLS, NETWORKS, VARIANTS, build
+from gru4recf.models import CONTROLS, NETWORKS, VARIANTS, build, controls
 from gru4recf.models.base import Sizes
 
 E, H, B, L = 6, 5, 4, 7
@@ -228,6 +230,14 @@ class TestControls:
         matched = self.n_parameters(self.build("id_only_matched", parts, features, **options))
         assert matched == pytest.approx(parallel, rel=0.02)
 
+    @pytest.mark.parametrize("options", [{"output": "separate"}, {"output_features": True}, {"n_layers": 2}])
+    @pytest.mark.parametrize("head", ["linear", "where_needed"])
+    def test_the_matched_one_has_as_many_parameters_whatever_the_options(self, parts, features, head, options):
+        options = {"head": head, "embedding_size": 64, "hidden_size": 64, **options}
+        parallel = self.n_parameters(self.build("parallel_concat", parts, features, **options))
+        matched = self.n_parameters(self.build("id_only_matched", parts, features, **options))
+        assert matched == pytest.approx(parallel, rel=0.02)
+
     def test_the_matched_one_has_the_linear_map_only_where_all_have_it(self, parts, features):
         assert isinstance(self.build("id_only_matched", parts, features, head="linear").head, torch.nn.Linear)
         assert isinstance(self.build("id_only_matched", parts, features, head="where_needed").head, torch.nn.Identity)
@@ -264,6 +274,12 @@ class TestControls:
     def test_every_control_is_of_a_network(self):
         assert set(CONTROLS.values()) <= set(NETWORKS)
         assert set(CONTROLS) < set(VARIANTS)
+
+    def test_a_controls_module_stands_for_itself(self):
+        # a run's digest holds its own control's module alone
+        folder = Path(controls.__file__).parent
+        assert {path.stem for path in folder.glob("*.py")} == {*CONTROLS, "__init__"}
+        assert not [path for path in folder.glob("*.py") if "models.controls" in path.read_text(encoding="utf-8")]
 
 
 def test_a_network_that_needs_features_says_so_where_there_are_none(parts):
