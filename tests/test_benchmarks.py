@@ -163,6 +163,15 @@ def test_tuned_neighbours_start_from_the_published_settings_and_are_chosen_on_va
             assert tuning.tuned(name, parts, Settings(), known | other) == found
 
 
+def test_tuned_neighbours_stand_beside_the_best_fusions_of_the_long_study():
+    reports = FOLDER.parent / "reports"
+    found = json.loads((reports / "benchmarks" / "tuned_baselines.json").read_text())
+    rows = json.loads((reports / "full" / "verdict.json").read_text())["answers"]
+    assert {row["data set"]: row["best fusion"] for row in rows} == {
+        row["data set"]: found[row["data set"]]["best_fusion"] for row in rows
+    }
+
+
 def test_the_page_about_speed_says_what_the_measurements_say(load):
     report = load("speed_report")
     assert (report.REPORTS / "speed.md").read_text(encoding="utf-8") == report.page(report.measured())
