@@ -23,10 +23,11 @@ LOOKS = {
     "id_only": {"color": colour_of("id_only"), "marker": "o"},
     "official GRU4Rec (PyTorch)": {"color": "#0072B2", "marker": "^"},
 }
-MEASURED = ("recbole_speed", "gru4rec_speed", "training", "sampled")
+MEASURED = ("recbole_speed", "gru4rec_speed", "training", "sampled", "operators")
 PROGRAMS = dict(zip(("ours", "off", "shipped"), LOOKS, strict=False))
 SIDES = ("ours", "recbole")
 N_GRUS, HIDDEN_SIZE = 2, 128
+REST = "all others"
 USUAL = (50, 2048)
 """RecBole's own length and targets a step, for which the aims hold."""
 WANTED = {"eshop": (100, 50), "ml-100k": (40, 20)}
@@ -108,6 +109,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
     ]
     parts += _until_best(recbole["until_best"]) if "until_best" in recbole else []
     parts += _gru4rec(gru4rec) if gru4rec else []
+    parts += _machine(found["training"], found["operators"]) if {"training", "operators"} <= set(found) else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -247,6 +249,41 @@ def _gru4rec(found: dict[str, Any]) -> list[str]:
             lines.append((negative, name, *cells))
     text = f"eshop, {found['test_targets']:,} test events, mean of {found['seeds']} seeds; see gru4rec_speed.py."
     return ["## Official GRU4Rec's PyTorch port and id_only", text, markdown_table(header, lines)]
+
+
+def _machine(training: dict[str, Any], operators: dict[str, Any]) -> list[str]:
+    """Return how much of the machine whole epochs use, and on what they spend their time."""
+    rows = [
+        (
+            data,
+            name,
+            own["events_per_cpu_second"],
+            f"{own['share_of_sgemm']:.0%}",
+            f"{own['share_of_sgemm_median']:.0%}",
+        )
+        for data, networks in training["networks"].items()
+        for name, own in networks.items()
+    ]
+    spent = operators["datasets"]
+    names = dict.fromkeys(name for own in spent.values() for name in own["share_of_cpu_time"])
+    names = [*(name for name in names if name != REST), REST]
+    shares = [(name, *(f"{own['share_of_cpu_time'].get(name, 0):.1%}" for own in spent.values())) for name in names]
+    products = [
+        f"On {data} products take {own['products']['share_of_cpu_time']:.0%} of the time and run at "
+        f"{own['products']['share_of_sgemm']:.0%} of sgemm's rate, since they are no large square ones: what a step "
+        "without anything else would reach."
+        for data, own in spent.items()
+    ]
+    return [
+        "## Against the machine",
+        "Training events per CPU second of whole epochs, batches assembled and parameters updated, E = 64, H = 128; "
+        "what their matrix products come to in shares of the sgemm rate of the same minute, in the best of three "
+        "epochs and in the median one. See training.py.",
+        markdown_table(("data", "network", "events per CPU-s", "share of sgemm", "median"), rows),
+        "Where the time of `parallel_concat` goes, by operator; an empty share is below 1%. See operators.py.",
+        markdown_table(("operator", *spent), [[c if c != "0.0%" else "" for c in row] for row in shares]),
+        *products,
+    ]
 
 
 def measured() -> dict[str, dict[str, Any]]:
