@@ -2,8 +2,8 @@
 
     python benchmarks/study.py [--keep DIR]
 
-Clones the committed state, then times `make setup`, `make study`, a second `make study`, `make test` and
-`gru4recf --help` there.
+Clones the committed state, then times `make setup`, `make study`, a second `make study`, `make test`,
+`make bench-quick` and `gru4recf --help` there.
 """
 
 import argparse
@@ -40,6 +40,7 @@ def measure(root: Path) -> dict[str, object]:
         "make study": ["make", "study"],
         "second make study": ["make", "study"],
         "make test": ["make", "test"],
+        "make bench-quick": ["make", "bench-quick"],
         "gru4recf --help": [".venv/bin/gru4recf", "--help"],
     }.items():
         seconds[name] = timed(command, clone, environment)

@@ -13,7 +13,7 @@ import pandas as pd
 from gru4recf import tuned
 from gru4recf.claims import DatasetRanks, best_of
 from gru4recf.comparison import dataset_ranks, events_per_item, family
-from gru4recf.controls import EQUAL_SIZE, TWIN
+from gru4recf.controls import EQUAL_FUSIONS, EQUAL_SIZE, TWIN
 from gru4recf.evidence import Evidence, datasets_of, n_parameters
 from gru4recf.gains import REFERENCE, gains
 from gru4recf.metrics import PRIMARY
@@ -31,6 +31,7 @@ SAME_SIZE = f"ID-only with {CANDIDATE}'s parameters"
 OTHER_RIVALS = {
     "ID-only, equal hidden units": ["id_only_wide"],
     "ID-only, equal parameters": [EQUAL_SIZE],
+    "other fusions, equal parameters": list(EQUAL_FUSIONS),
     "the paper's own heads": ["parallel_scores", "interaction"],
 }
 # Settings that a study may change alone on a data set, to see whether a verdict hangs on it.

@@ -1,9 +1,9 @@
 """Controls: what each should show, what it showed, and whether it came out right.
 
-A verdict is believed where they do: a network that learnt nothing is at chance, popularity is what it says, features
-of other items bring nothing, the network of equal size has that size, and on generated data features pay exactly
-where they tell something. Two more rows have nothing to pass: they say what width alone, and a second network alone,
-bring.
+A verdict is believed where they do: a network that learnt nothing is at chance, popularity is at its closed form,
+features of other items bring nothing, the networks of equal size have that size, and on generated data features pay
+exactly where they tell something. Two more rows have nothing to pass: they say what width alone, and a second network
+alone, bring.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gru4recf.comparison import FLOOR, means
-from gru4recf.evidence import Evidence, n_parameters, rank_columns, rank_matrix
+from gru4recf.evidence import Evidence, n_parameters, rank_columns, rank_matrix, tie_matrix
 from gru4recf.gains import REFERENCE, gains
 from gru4recf.metrics import PRIMARY
 from gru4recf.wording import percent
@@ -22,6 +22,7 @@ ALPHA = 0.05
 CUTOFF = 20
 FUSION = "parallel_concat"
 EQUAL_SIZE = "id_only_matched"
+EQUAL_FUSIONS = ("concat_input_matched", "weighted_sum_matched")
 EQUAL = 0.02
 """Relative difference up to which two numbers of parameters are equal."""
 TWIN = "parallel_item_twice"
@@ -71,16 +72,28 @@ def _untrained(evidence: Evidence, label: str) -> Check | None:
 
 
 def _popularity(evidence: Evidence, label: str) -> Check | None:
+    """Judge popularity by its closed form: items with s training events share the places after those with more.
+
+    The ranks alone so tell how many items have s events, for each s of a target. Items between two such s have some
+    number of events in between, so that all of them together must make up the training events.
+    """
     if not _has(evidence, label, FLOOR):
         return None
-    frame = evidence.ranks[label]
-    pairs = pd.DataFrame({"support": frame["support"], "rank": rank_matrix(frame, FLOOR)[0]}).drop_duplicates()
-    ranks = pairs.sort_values("support")["rank"].to_numpy()
-    passed = bool(pairs["support"].is_unique and (np.diff(ranks) < 0).all())
-    should = "a rank that depends on training events alone, and falls with each one more"
-    showed = f"{len(pairs):,} ranks for {pairs['support'].nunique():,} numbers of training events" + (
-        ", in order" if passed else ", not in order"
-    )
+    frame, counts = evidence.ranks[label], evidence.datasets["available"][label]["counts"]
+    half = tie_matrix(frame, FLOOR)[0] / 2
+    rank = rank_matrix(frame, FLOOR)[0]
+    places = pd.DataFrame({"support": frame["support"], "first": rank - half, "last": rank + half}).drop_duplicates()
+    places = places.sort_values("support", ascending=False)
+    support, first, last = (places[name].to_numpy(np.float64) for name in places)
+    between = np.append(first, counts["items"] + 1) - np.insert(last, 0, 0) - 1  # items no target has the support of
+    known = (support * (last - first + 1)).sum()
+    fewest = known + (between * np.append(support + 1, 1)).sum()
+    most = known + (between * (np.insert(support, 0, counts["train events"] + 1) - 1)).sum()
+    ordered = places["support"].is_unique and (between >= 0).all() and (between % 1 == 0).all()
+    passed = bool(ordered and fewest <= counts["train events"] <= most)
+    told = f"{fewest:,.0f}" if fewest == most else f"{fewest:,.0f} to {most:,.0f}"
+    should = "ranks by training events alone, which account for all of these"
+    showed = f"{len(places):,} ranks, which account for {told} of {counts['train events']:,}"
     return Check(label, "popularity", should, showed, passed)
 
 
@@ -101,12 +114,15 @@ def _no_gain(evidence: Evidence, label: str, control: str, rival: str) -> Check 
 
 
 def _equal_size(evidence: Evidence, label: str) -> Check | None:
-    if not _has(evidence, label, EQUAL_SIZE, FUSION):
+    variants = [v for v in (EQUAL_SIZE, *EQUAL_FUSIONS) if _has(evidence, label, v, FUSION)]
+    if not variants:
         return None
-    matched, wanted = (n_parameters(evidence, label, variant) for variant in (EQUAL_SIZE, FUSION))
-    showed = f"{matched:,} of {wanted:,}: {matched / wanted:.1%}"
-    should = f"{EQUAL_SIZE} with as many parameters as {FUSION}, within {EQUAL:.0%}"
-    return Check(label, "equal parameters", should, showed, bool(abs(matched - wanted) <= EQUAL * wanted))
+    wanted = n_parameters(evidence, label, FUSION)
+    sizes = {variant: n_parameters(evidence, label, variant) for variant in variants}
+    showed = "; ".join(f"{variant} {size:,} of {wanted:,}: {size / wanted:.1%}" for variant, size in sizes.items())
+    should = f"networks with as many parameters as {FUSION}, within {EQUAL:.0%}"
+    passed = all(abs(size - wanted) <= EQUAL * wanted for size in sizes.values())
+    return Check(label, "equal parameters", should, showed, passed)
 
 
 def _width(evidence: Evidence, label: str) -> Check | None:

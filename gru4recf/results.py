@@ -79,7 +79,8 @@ def code_digest(variant: str | None = None) -> str:
     """Return one SHA-256 over the modules that decide a run's numbers.
 
     Args:
-        variant: leaves out what decides none of its runs: other controls, and baselines where it is a network.
+        variant: leaves out what decides none of its runs: other controls, and baselines where it is a network. What
+            controls share decides those whose names end like its module (`id_only_matched`: also `matched.py`).
     """
     package = Path(__file__).parent
     paths = [p for name in DECIDING_CODE for p in ([package / name] if "." in name else (package / name).rglob("*.py"))]
@@ -90,7 +91,7 @@ def code_digest(variant: str | None = None) -> str:
 
 def _decides(path: Path, variant: str) -> bool:
     if path.is_relative_to("models/controls"):
-        return path.stem == variant
+        return variant.endswith(path.stem)
     return variant in BASELINES or not path.is_relative_to("models/baselines")
 
 

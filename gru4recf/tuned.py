@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIZES = ("embedding_size", "hidden_size", "head")
-AS_LARGE_AS_PARALLEL = ("id_only_wide", "id_only_matched")
+AS_LARGE_AS_PARALLEL = ("id_only_wide", "id_only_matched", "concat_input_matched", "weighted_sum_matched")
 NOTE = "# Written by `gru4recf tune`; studies read the settings. Trial 1 is the study's own settings.\n"
 
 
@@ -140,7 +140,7 @@ def networks_of(variant: str) -> list[str]:
 def settings_for(folder: Path, label: str, variant: str, data_digest: str | None = None) -> dict[str, Any]:
     """Return one variant's tuned settings: a control has those of its network, a baseline none.
 
-    ID-only as large as a parallel network has the sizes of `parallel_concat`, which it is made equal to.
+    A control as large as a parallel network has the sizes of `parallel_concat`, which it is made equal to.
 
     Raises:
         StudyError: as `read_tuned`, and for a network that was not tuned.

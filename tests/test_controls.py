@@ -39,12 +39,15 @@ def test_a_gain_that_a_second_network_brings_fails_the_rule_and_is_told_beside_i
     assert found["features of other items, two networks"].should == "no gain over parallel_item_twice"
 
 
+@pytest.mark.parametrize("variant", ["id_only_matched", "weighted_sum_matched"])
 @pytest.mark.parametrize(("factor", "passed"), [(1.0, True), (1.02, True), (1.0208, False), (0.97, False)])
-def test_the_network_of_equal_size_must_have_as_many_parameters_within_two_percent(factor, passed):
-    evidence = made_up(variants=VARIANTS)
-    sizes = {"id_only_matched": round(100_000 * factor)}
+def test_networks_of_equal_size_must_have_as_many_parameters_within_two_percent(variant, factor, passed):
+    evidence = made_up(variants=[*VARIANTS, "weighted_sum_matched"])
+    sizes = {variant: round(100_000 * factor)}
     evidence.results["n_parameters"] = evidence.results["variant"].map(lambda variant: sizes.get(variant, 100_000))
-    assert checks_of(evidence)["equal parameters"].passed == passed
+    check = checks_of(evidence)["equal parameters"]
+    assert check.passed == passed
+    assert f"{variant} {sizes[variant]:,} of 100,000" in check.showed
 
 
 @pytest.mark.parametrize(("kind", "gain", "passed"), [("positive", 8, True), ("positive", 0, False)])
@@ -59,12 +62,30 @@ def test_useless_features_must_not_gain(gain, passed):
     assert (check.control, check.passed) == ("useless features", passed)
 
 
-def test_popularity_must_rank_by_training_events_alone():
+@pytest.mark.parametrize(
+    ("of_targets", "places", "others", "n_events", "showed"),
+    [
+        ([9, 5, 5, 2], [1, 2.5, 2.5, 4], [0, 1, 1, 0], 21, "3 ranks, which account for 21 of 21"),
+        # two items between these have 3 to 8 events each
+        ([9, 2], [1, 4], [0, 0], 21, "2 ranks, which account for 17 to 27 of 21"),
+        ([5, 5], [2.5, 2.5], [1, 1], 21, "1 ranks, which account for 17 to 35 of 21"),
+    ],
+)
+def test_popularity_must_be_at_its_closed_form(of_targets, places, others, n_events, showed):
     evidence = made_up()
-    frame = evidence.ranks["shop"]
+    evidence.datasets["available"]["shop"]["counts"] |= {"items": 4, "train events": n_events}
+    frame = evidence.ranks["shop"].iloc[: len(places)].assign(support=of_targets)
+    frame["popularity/simultaneous/0"] = np.array(places, np.float32)
+    frame["popularity/simultaneous/0/ties"] = np.array(others, np.int32)
+    evidence.ranks["shop"] = frame
+    check = checks_of(evidence)["popularity"]
+    assert (check.showed, check.passed) == (showed, True)
+    for wrong in (np.array(places[::-1]), np.array(places) + 0.5, np.array(places) + np.arange(len(places))):
+        frame["popularity/simultaneous/0"] = wrong.astype(np.float32)
+        if not np.array_equal(wrong, places):
+            assert not checks_of(evidence)["popularity"].passed
+    evidence.datasets["available"]["shop"]["counts"]["train events"] = 40
     assert not checks_of(evidence)["popularity"].passed
-    frame["popularity/simultaneous/0"] = (200.0 - frame["support"]).astype(np.float32)
-    assert checks_of(evidence)["popularity"].passed
 
 
 @pytest.mark.parametrize(("share", "passed"), [(20 / 50, True), (0.9, False)])

@@ -208,6 +208,9 @@ def test_items_never_seen_are_no_negatives_and_are_scored_by_features_alone(make
     assert (network.item_embedding.weight.grad[n_seen:] == 0).all()
 
 
+MATCHED = pytest.mark.parametrize("variant", ["id_only_matched", "concat_input_matched", "weighted_sum_matched"])
+
+
 class TestControls:
     def n_parameters(self, network):
         return sum(p.numel() for p in network.parameters())
@@ -219,28 +222,33 @@ class TestControls:
     def test_the_wide_one_has_as_many_hidden_units_as_two_grus(self, parts, features):
         assert self.build("id_only_wide", parts, features, hidden_size=20).item_rnn.hidden_size == 40
 
+    @MATCHED
     @pytest.mark.parametrize("head", ["linear", "where_needed"])
     @pytest.mark.parametrize("hidden_size", [50, 64, 100, 128])
     @pytest.mark.parametrize("embedding_size", [64, 128])
-    def test_the_matched_one_has_as_many_parameters_within_two_percent(
-        self, parts, features, head, hidden_size, embedding_size
+    def test_the_matched_ones_have_as_many_parameters_within_two_percent(
+        self, parts, features, variant, head, hidden_size, embedding_size
     ):
         options = {"head": head, "hidden_size": hidden_size, "embedding_size": embedding_size}
         parallel = self.n_parameters(self.build("parallel_concat", parts, features, **options))
-        matched = self.n_parameters(self.build("id_only_matched", parts, features, **options))
+        matched = self.n_parameters(self.build(variant, parts, features, **options))
         assert matched == pytest.approx(parallel, rel=0.02)
 
+    @MATCHED
     @pytest.mark.parametrize("options", [{"output": "separate"}, {"output_features": True}, {"n_layers": 2}])
     @pytest.mark.parametrize("head", ["linear", "where_needed"])
-    def test_the_matched_one_has_as_many_parameters_whatever_the_options(self, parts, features, head, options):
+    def test_the_matched_ones_have_as_many_parameters_whatever_the_options(
+        self, parts, features, variant, head, options
+    ):
         options = {"head": head, "embedding_size": 64, "hidden_size": 64, **options}
         parallel = self.n_parameters(self.build("parallel_concat", parts, features, **options))
-        matched = self.n_parameters(self.build("id_only_matched", parts, features, **options))
+        matched = self.n_parameters(self.build(variant, parts, features, **options))
         assert matched == pytest.approx(parallel, rel=0.02)
 
-    def test_the_matched_one_has_the_linear_map_only_where_all_have_it(self, parts, features):
-        assert isinstance(self.build("id_only_matched", parts, features, head="linear").head, torch.nn.Linear)
-        assert isinstance(self.build("id_only_matched", parts, features, head="where_needed").head, torch.nn.Identity)
+    @MATCHED
+    def test_the_matched_ones_have_the_linear_map_only_where_all_have_it(self, parts, features, variant):
+        assert isinstance(self.build(variant, parts, features, head="linear").head, torch.nn.Linear)
+        assert isinstance(self.build(variant, parts, features, head="where_needed").head, torch.nn.Identity)
 
     def test_the_item_twice_needs_no_features_and_reads_the_item_in_both(self, parts):
         network = self.build("parallel_item_twice", parts, [])
@@ -276,10 +284,12 @@ class TestControls:
         assert set(CONTROLS) < set(VARIANTS)
 
     def test_a_controls_module_stands_for_itself(self):
-        # a run's digest holds its own control's module alone
-        folder = Path(controls.__file__).parent
-        assert {path.stem for path in folder.glob("*.py")} == {*CONTROLS, "__init__"}
-        assert not [path for path in folder.glob("*.py") if "models.controls" in path.read_text(encoding="utf-8")]
+        # a run's digest holds its own control's module, and the one whose name its own ends with
+        texts = {path.stem: path.read_text(encoding="utf-8") for path in Path(controls.__file__).parent.glob("*.py")}
+        assert set(texts) == {*CONTROLS, "__init__", "matched"}
+        for name, text in texts.items():
+            shared = "from gru4recf.models.controls.matched import matched\n" if name.endswith("_matched") else ""
+            assert "models.controls" not in text.replace(shared, "")
 
 
 def test_a_network_that_needs_features_says_so_where_there_are_none(parts):

@@ -72,7 +72,15 @@ def test_code_that_decides_other_variants_alone_makes_no_run_stale(monkeypatch):
     edited = {}
     digest_of = results.sha256_of
     monkeypatch.setattr(results, "sha256_of", lambda path: edited.get(path.name) or digest_of(path))
-    variants = ("id_only", "parallel_concat", "id_only_matched", "id_only_wide", "markov", "vsknn")
+    variants = (
+        "id_only",
+        "parallel_concat",
+        "id_only_wide",
+        "id_only_matched",
+        "weighted_sum_matched",
+        "markov",
+        "vsknn",
+    )
     before = {variant: results.code_digest(variant) for variant in variants}
     everything = results.code_digest()
 
@@ -83,6 +91,7 @@ def test_code_that_decides_other_variants_alone_makes_no_run_stale(monkeypatch):
         return {variant for variant in variants if results.code_digest(variant) != before[variant]}
 
     assert changed_by("id_only_matched.py") == {"id_only_matched"}
+    assert changed_by("matched.py") == {"id_only_matched", "weighted_sum_matched"}
     assert changed_by("vsknn.py") == {"markov", "vsknn"}
     assert changed_by("parallel_concat.py") == set(variants)
     assert changed_by("training.py") == set(variants)

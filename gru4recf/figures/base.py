@@ -41,6 +41,8 @@ MARKERS = dict(zip(COLOURS, "XosD^vP*", strict=True))
 # A control has its network's colour, a baseline popularity's; a marker of its own tells it from the others.
 ALIKE = {
     "id_only": {"id_only_wide": "<", "id_only_matched": ">"},
+    "concat_input": {"concat_input_matched": ">"},
+    "weighted_sum": {"weighted_sum_matched": ">"},
     "parallel_concat": {"parallel_item_twice": "p", "parallel_permuted": "h", "parallel_untrained": "8"},
     "popularity": {
         **{"session_popularity": "o", "markov": "s", "markov_features": "D", "sequential_rules": "P"},
