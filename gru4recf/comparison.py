@@ -67,7 +67,11 @@ def decide(evidence: Evidence) -> dict[str, Any]:
         StudyError: when nothing can be judged.
     """
     measured = [dataset_ranks(evidence, label) for label in evidence.real]
-    return {"study": evidence.study["name"], **compare(measured, claims_of(evidence), n_draws=N_DRAWS)}
+    compared = compare(measured, claims_of(evidence), n_draws=N_DRAWS)
+    return {
+        "study": evidence.study["name"],
+        "sources": {label: source(evidence, label) for label in evidence.real},
+    } | compared
 
 
 def variant_summary(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
@@ -89,6 +93,11 @@ def family(evidence: Evidence, label: str) -> str:
     """
     if set(datasets_of(evidence.study)[label]["settings"]) - OF_TRAINING_PART:
         return label
+    return source(evidence, label)
+
+
+def source(evidence: Evidence, label: str) -> str:
+    """Return the name of the data that a data set of a study is a part or a setting of."""
     return Path(evidence.datasets["available"][label]["dataset"]).name
 
 

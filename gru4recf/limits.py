@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from gru4recf import tuned
+from gru4recf.comparison import source
 from gru4recf.evidence import Evidence, datasets_of
 from gru4recf.models import BASELINES
 from gru4recf.plan import by_reason
@@ -13,6 +14,8 @@ from gru4recf.results import find_in_checkout
 from gru4recf.settings import Settings
 
 FEW_SEEDS = 5
+NEAR = 0.1
+"""Relative distance from an end of a range within which a winner makes one ask what lies beyond."""
 
 
 def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
@@ -23,6 +26,12 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
     if runs["made"] < runs["planned"]:
         begun = sorted(set(runs["without"]) - set(evidence.datasets["unavailable"]), key=runs["without"].index)
         notes.append(made(runs) + f" None yet on {', '.join(begun)}." * bool(begun))
+    sources = [source(evidence, label) for label in evidence.real]
+    if several := [name for name in dict.fromkeys(sources) if sources.count(name) > 1]:
+        notes.append(
+            f"Parts and settings of one source ({', '.join(several)}) share their test sessions: what comes out alike "
+            "on them is less evidence than on as many shops."
+        )
     if evidence.study["seeds"] < FEW_SEEDS:
         notes.append(_few_seeds(evidence.study["seeds"]))
     if fewer := _unfinished(evidence):
@@ -63,6 +72,14 @@ def _of_tuning(evidence: Evidence) -> list[str]:
     searched = dict.fromkeys(_searches(evidence).values())
     if told := [line for line in map(_cut_trials, searched) if line]:
         notes.append(f"Trials of a search ended at its limit of epochs: {'; '.join(told)}.")
+    if told := [line for line in map(_at_ends, searched) if line]:
+        notes.append(f"Winners at an end of what was searched, beyond which better ones may lie: {'; '.join(told)}.")
+    present = set(evidence.results["variant"])
+    if records and (untuned := [v for v in tuned.AS_LARGE_AS_PARALLEL if v in present]):
+        notes.append(
+            f"Controls ({', '.join(untuned)}) have the settings of the networks that they are a control of, at another "
+            "size; no search was made for them."
+        )
     return notes
 
 
@@ -123,6 +140,21 @@ def _cut_trials(label: str) -> str:
     winners = [variant for variant, winner in record.variants.items() if (variant, winner.trial) in numbers]
     told = f", the one taken for {', '.join(winners)} among them" if winners else ""
     return f"{len(cut)} of {len(trials)} on {label}{told}"
+
+
+def _at_ends(label: str) -> str:
+    """Return which winners of a search are near an end of a range, and how many have a largest size."""
+    record, told = tuned.read_record(_tuned_folder(), label), []
+    settings = {variant: winner.settings for variant, winner in record.variants.items()}
+    for option, values in record.space.items():
+        if isinstance(values, dict):
+            ends = (values["low"], values["high"])
+            near = [v for v, own in settings.items() if any(abs(own[option] - end) <= NEAR * end for end in ends)]
+            told += [f"{option} of {', '.join(near)}"] * bool(near)
+    sizes = [option for option in tuned.SIZES if option in record.space]
+    largest = sum(any(own[option] == max(record.space[option]) for option in sizes) for own in settings.values())
+    told += [f"a largest size for {largest} of {len(settings)}"] * bool(largest)
+    return f"{' and '.join(told)} on {label}" if told else ""
 
 
 def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:

@@ -1,6 +1,7 @@
 """The words and small tables around the figures of a report, all generated from evidence and verdict."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,26 @@ def verdict_text(verdict: dict[str, Any]) -> str:
     """Return each claim and, below it, one sentence per data set, as Markdown."""
     parts = []
     for name, claim in verdict["overall"].items():
-        parts.append(f"**{name.replace('_', ' ').capitalize()}?** {claim['text']} {_count(claim['counts'])}")
+        parts.append(f"**{name.replace('_', ' ').capitalize()}?** {claim['text']} {_count(claim, verdict['sources'])}")
         parts.append("\n".join(f"* {_word(found)}: {found['sentence']}" for found in claim["datasets"].values()))
     return "\n\n".join(parts)
 
 
-def _count(counts: dict[str, int]) -> str:
-    found = ", ".join(f"{verdict} on {count}" for verdict, count in counts.items() if count)
-    return f"Of {sum(counts.values())} data sets: {found}."
+def _count(claim: dict[str, Any], sources: dict[str, str]) -> str:
+    """Return on how many data sets a claim came to what; parts and settings of one source are told as such."""
+    of_label = {label: sources[label] for label in claim["datasets"]}
+    n_sources = len(set(of_label.values()))
+    several = n_sources < len(of_label)
+
+    def told(labels: list[str]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in Counter(of_label[label] for label in labels).items())
+
+    parts = []
+    for verdict in claim["counts"]:
+        if labels := [label for label, found in claim["datasets"].items() if found["verdict"] == verdict]:
+            parts.append(f"{verdict} on {len(labels)}" + f" ({told(labels)})" * several)
+    of_sources = f", parts or settings of {n_sources} source{'s' * (n_sources > 1)} ({told(list(of_label))})"
+    return f"Of {len(of_label)} data sets{of_sources * several}: {', '.join(parts)}."
 
 
 def _word(found: dict[str, Any]) -> str:
@@ -101,7 +114,7 @@ def choices_text(choices: pd.DataFrame) -> str:
 def counts_text(verdict: dict[str, Any]) -> str:
     """Return as Markdown on how many data sets each claim came to what."""
     return "\n".join(
-        f"* **{name.replace('_', ' ').capitalize()}?** {_count(claim['counts'])}"
+        f"* **{name.replace('_', ' ').capitalize()}?** {_count(claim, verdict['sources'])}"
         for name, claim in verdict["overall"].items()
     )
 
@@ -130,7 +143,8 @@ def contrasts_text(verdict: dict[str, Any]) -> str:
     lines = [["data set", *rivals, "verdict"], ["---"] * (len(rivals) + 2)]
     for label, row in table.items():
         lines.append([label, *(row.get(rival, "") for rival in rivals), claim["datasets"][label]["verdict"]])
-    return "\n".join([f"{claim['text']} {_count(claim['counts'])}", "", *(f"| {' | '.join(line)} |" for line in lines)])
+    head = f"{claim['text']} {_count(claim, verdict['sources'])}"
+    return "\n".join([head, "", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
 def with_verdict(readme: str, default: dict[str, Any], full: dict[str, Any], equal: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from gru4recf.trials import Row, Trial, best_of, frame_of, read_rows, row_of, wr
 if TYPE_CHECKING:
     import pandas as pd
 
-SIZES = ("embedding_size", "hidden_size", "head")
+SIZES = ("embedding_size", "hidden_size")
 AS_LARGE_AS_PARALLEL = ("id_only_wide", "id_only_matched", "concat_input_matched", "weighted_sum_matched")
 NOTE = "# Written by `gru4recf tune`; studies read the settings. Trial 1 is the study's own settings.\n"
 
@@ -140,7 +140,9 @@ def networks_of(variant: str) -> list[str]:
 def settings_for(folder: Path, label: str, variant: str, data_digest: str | None = None) -> dict[str, Any]:
     """Return one variant's tuned settings: a control has those of its network, a baseline none.
 
-    A control as large as a parallel network has the sizes of `parallel_concat`, which it is made equal to.
+    A control as large as a parallel network has the sizes of `parallel_concat`, which it is made equal to. Its head is
+    that of its own network where this was a choice: with state and embedding of different width there is a linear map
+    whatever `head` says, and a larger network shall have it only where it needs it.
 
     Raises:
         StudyError: as `read_tuned`, and for a network that was not tuned.
@@ -154,8 +156,11 @@ def settings_for(folder: Path, label: str, variant: str, data_digest: str | None
             f"{tuned_path(folder, label)}: {missing[0]} has not been tuned; run `gru4recf tune STUDY --datasets "
             f"{label} --variants {missing[0]}` with the trials of the others."
         )
-    sizes = {name: tuned[networks[-1]][name] for name in SIZES if name in tuned[networks[-1]]}
-    return {**tuned[networks[0]], **sizes}
+    own, larger = tuned[networks[0]], tuned[networks[-1]]
+    sizes = {name: larger[name] for name in SIZES if name in larger}
+    if len(networks) > 1 and "head" in own and own["embedding_size"] != own["hidden_size"]:
+        sizes["head"] = "where_needed"
+    return {**own, **sizes}
 
 
 def read_trials(folder: Path, label: str) -> "pd.DataFrame":

@@ -149,6 +149,23 @@ def test_the_readmes_table_has_the_first_claims_differences_with_their_intervals
     assert text[4].endswith("] | supported |")
 
 
+def test_parts_of_one_source_are_counted_as_such():
+    verdict = comparison.decide(made_up(shift=8))
+    claim, (found,) = verdict["overall"]["best"], verdict["overall"]["best"]["datasets"].values()
+    assert verdict["sources"] == {"shop": "shop"}
+    claim["datasets"] = {"shop": found, "shop-5pct": {**found, "verdict": "refuted"}, "other": found}
+    verdict["sources"] = {"shop": "shop", "shop-5pct": "shop", "other": "other"}
+    assert (
+        "Of 3 data sets, parts or settings of 2 sources (shop 2, other 1): supported on 2 (shop 1, other 1), "
+        "refuted on 1 (shop 1)."
+    ) in reading.counts_text(verdict)
+    evidence = made_up()
+    assert "share their test sessions" not in limits.limits(evidence, verdict)
+    evidence.ranks["part"] = evidence.ranks["shop"]
+    evidence.datasets["available"]["part"] = evidence.datasets["available"]["shop"]
+    assert "Parts and settings of one source (shop) share their test sessions" in limits.limits(evidence, verdict)
+
+
 def test_failed_controls_stand_in_the_row_of_their_data_set():
     evidence = made_up(shift=8, variants=VARIANTS)
     verdict = comparison.decide(evidence)
@@ -269,6 +286,7 @@ def test_the_report_says_where_settings_come_from_random_trials_or_single_traini
     evidence.study["datasets"][0]["tuned_as"] = ""
     evidence.datasets["available"]["shop"]["settings"] |= {"patience": 3, "n_epochs": 30}
     record = types.SimpleNamespace(trials=10, random_trials=10, repeats=0, patience=3, n_epochs=30, fixed={})
+    record.variants, record.space = {}, {"learning_rate": {"low": 0.001, "high": 0.02}, "hidden_size": [64, 128]}
     monkeypatch.setattr("gru4recf.tuned.read_record", lambda folder, label: record)
     trials = pd.DataFrame({"variant": ["id_only", "id_only", "concat_input"], "trial": [1, 2, 1], "epochs": [9, 29, 5]})
     monkeypatch.setattr("gru4recf.tuned.read_trials", lambda folder, label: trials)
@@ -283,9 +301,18 @@ def test_the_report_says_where_settings_come_from_random_trials_or_single_traini
     record.fixed = {"output_features": True, "dropout": 0.1, "min_support": 1, "pooling": "sum"}
     assert "another option than they are used with: output_features on shop." in limits.limits(evidence, verdict)
     trials["epochs"] = [9, 30, 30]
-    record.variants = {"id_only": types.SimpleNamespace(trial=1), "concat_input": types.SimpleNamespace(trial=1)}
-    told = "ended at its limit of epochs: 2 of 3 on shop, the one taken for concat_input among them."
-    assert told in limits.limits(evidence, verdict)
+    middle, end = ({"learning_rate": rate, "hidden_size": 64} for rate in (0.004, 0.019))
+    winners = {"id_only": middle, "concat_input": end}
+    record.variants = {name: types.SimpleNamespace(trial=1, settings=own) for name, own in winners.items()}
+    told = limits.limits(evidence, verdict)
+    assert "ended at its limit of epochs: 2 of 3 on shop, the one taken for concat_input among them." in told
+    assert "better ones may lie: learning_rate of concat_input on shop." in told
+    end |= {"learning_rate": 0.0012, "hidden_size": 128}
+    told = limits.limits(evidence, verdict)
+    assert "better ones may lie: a largest size for 1 of 2 on shop." in told
+    assert "no search was made for them" not in told
+    evidence.results.loc[evidence.results["variant"] == "id_only", "variant"] = "id_only_matched"
+    assert "Controls (id_only_matched) have the settings" in limits.limits(evidence, verdict)
 
 
 def test_choices_say_in_words_where_parallel_concat_wins():

@@ -485,14 +485,20 @@ def test_a_control_has_its_networks_settings_and_a_baseline_none(finished):
         tuned.settings_for(finished.out, "shop", "parallel_permuted")
 
 
-def test_a_control_as_large_as_a_parallel_network_has_the_sizes_of_that_network(monkeypatch):
-    own = {"id_only": {"learning_rate": 0.01, "hidden_size": 128}, "parallel_concat": {"hidden_size": 64}}
-    own["concat_input"] = {"learning_rate": 0.02, "hidden_size": 128}
+@pytest.mark.parametrize("head", ["linear", "where_needed"])
+def test_a_control_as_large_as_a_parallel_network_has_the_sizes_of_that_network(monkeypatch, head):
+    own = {
+        "parallel_concat": {"learning_rate": 0.02, "embedding_size": 128, "hidden_size": 64, "head": "linear"},
+        "id_only": {"learning_rate": 0.01, "embedding_size": 64, "hidden_size": 64, "head": head},
+        "concat_input": {"learning_rate": 0.03, "embedding_size": 64, "hidden_size": 128, "head": head},
+    }
     monkeypatch.setattr(tuned, "read_tuned", lambda *_: own)
+    sizes = {"embedding_size": 128, "hidden_size": 64}
     for variant in ("id_only_wide", "id_only_matched"):
-        assert tuned.settings_for("folder", "shop", variant) == {"learning_rate": 0.01, "hidden_size": 64}
+        assert tuned.settings_for("folder", "shop", variant) == {"learning_rate": 0.01, **sizes, "head": head}
+    # state and embedding of this one differ in width, so that it has a linear map whatever its head says
     found = tuned.settings_for("folder", "shop", "concat_input_matched")
-    assert found == {"learning_rate": 0.02, "hidden_size": 64}
+    assert found == {"learning_rate": 0.03, **sizes, "head": "where_needed"}
     assert tuned.settings_for("folder", "shop", "id_only") == own["id_only"]
 
 
