@@ -28,6 +28,7 @@ FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores",
 FEATURELESS = (REFERENCE, "id_only_wide", EQUAL_SIZE, TWIN)
 OVER_BEST, OVER_TWIN = "the best network without features", "its twin without features"
 SAME_SIZE = f"ID-only with {CANDIDATE}'s parameters"
+OTHER_SAME_SIZE = f"{CANDIDATE}, best other with its parameters"
 OTHER_RIVALS = {
     "ID-only, equal hidden units": ["id_only_wide"],
     "ID-only, equal parameters": [EQUAL_SIZE],
@@ -41,8 +42,8 @@ SHOWN = "MRR@20"
 
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
     """Return one row per data set: the verdict on each claim, and the controls that failed; `parallel_concat` against
-    the best other fusion and against its twin that reads the item twice; the best fusion against the best network
-    without features, against ID-only with as many parameters as `parallel_concat`, and against the best simple
+    the best other fusion, as built and with as many parameters as `parallel_concat`; the best fusion against the best
+    network without features, against ID-only with as many parameters as `parallel_concat`, and against the best simple
     baseline. What is best is chosen on validation. In brackets the rival, and of networks its parameters in percent of
     the other's.
     """
@@ -67,8 +68,8 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
     rivals = tuple(fusion for fusion in fusions if fusion != CANDIDATE)
     if CANDIDATE in fusions and rivals:
         row[f"{CANDIDATE}, best other fusion"] = _against(evidence, label, CANDIDATE, best_of(rivals, data))
-    if CANDIDATE in fusions and TWIN in others:
-        row[f"{CANDIDATE}, {OVER_TWIN}"] = _against(evidence, label, CANDIDATE, TWIN, named=False)
+    if CANDIDATE in fusions and (matched := tuple(_present(EQUAL_FUSIONS, data))):
+        row[OTHER_SAME_SIZE] = _against(evidence, label, CANDIDATE, best_of(matched, data))
     if fusions:
         row["best fusion"] = best_of(tuple(fusions), data)
     if fusions and others:

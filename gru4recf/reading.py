@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gru4recf.answers import OTHER_SAME_SIZE
 from gru4recf.controls import FUSION
 from gru4recf.data.datasheet import datasheet, names
 from gru4recf.evidence import Evidence
@@ -131,7 +132,8 @@ def answers_text(verdict: dict[str, Any]) -> str:
 
 def contrasts_text(verdict: dict[str, Any]) -> str:
     """Return a study's first claim as a Markdown table, one row per data set: the difference to each rival in each
-    metric with its 95% interval, and the verdict, which is corrected for all that was tested.
+    metric with its 95% interval, that to the best other fusion of equal parameters, and the verdict, which is corrected
+    for all that was tested.
     """
     name, claim = next(iter(verdict["overall"].items()))
     table: dict[str, dict[str, str]] = {label: {} for label in claim["datasets"]}
@@ -139,6 +141,9 @@ def contrasts_text(verdict: dict[str, Any]) -> str:
         if row["claim"] == name:
             low, high = percent(row["relative_low"]), percent(row["relative_high"])
             table[row["dataset"]][f"{row['worse']}, {row['metric']}"] = f"{percent(row['relative'])} [{low}, {high}]"
+    for row in verdict["answers"]:
+        if row["data set"] in table and row.get(OTHER_SAME_SIZE):
+            table[row["data set"]]["best other with its parameters, MRR@20"] = row[OTHER_SAME_SIZE]
     rivals = dict.fromkeys(rival for row in table.values() for rival in row)
     lines = [["data set", *rivals, "verdict"], ["---"] * (len(rivals) + 2)]
     for label, row in table.items():

@@ -116,7 +116,7 @@ def test_a_generated_data_set_is_no_claim_and_no_row_of_the_answers():
 
 
 def test_the_first_screen_answers_both_questions():
-    evidence = made_up(shift=8, variants=[*VARIANTS, "weighted_sum"])
+    evidence = made_up(shift=8, variants=[*VARIANTS, "weighted_sum", "weighted_sum_matched"])
     verdict = comparison.decide(evidence)
     row = answers.answer_table(evidence, verdict).loc["shop"]
     assert row["best?"] == "supported"
@@ -126,6 +126,7 @@ def test_the_first_screen_answers_both_questions():
     assert row["best fusion, ID-only with parallel_concat's parameters"].endswith("%] (100%)")
     assert row["best fusion, best simple baseline"].endswith("(popularity)")
     assert row["parallel_concat, best other fusion"].endswith(", 100%)")
+    assert row["parallel_concat, best other with its parameters"].endswith("%] (weighted_sum_matched, 100%)")
     assert row.index[:3].tolist() == ["best?", "pays?", "events per item"]
     verdict["runs"] = limits.runs_made(evidence)
     verdict["answers"] = answers.answer_table(evidence, verdict).reset_index().to_dict("records")
@@ -137,16 +138,19 @@ def test_the_first_screen_answers_both_questions():
 
 
 def test_the_readmes_table_has_the_first_claims_differences_with_their_intervals():
-    verdict = comparison.decide(made_up(shift=8, variants=[*VARIANTS, "weighted_sum"]))
+    evidence = made_up(shift=8, variants=[*VARIANTS, "weighted_sum", "weighted_sum_matched"])
+    verdict = comparison.decide(evidence)
+    verdict["answers"] = answers.answer_table(evidence, verdict).reset_index().to_dict("records")
     text = reading.contrasts_text(verdict).splitlines()
     metrics = ("Recall@20", "MRR@20")
     rivals = [f"{rival}, {metric}" for rival in ("concat_input", "weighted_sum") for metric in metrics]
     assert text[0] == "It is best. Of 1 data sets: supported on 1."
-    assert text[2] == f"| data set | {' | '.join(rivals)} | verdict |"
+    of_equal_size = "best other with its parameters, MRR@20"
+    assert text[2] == f"| data set | {' | '.join([*rivals, of_equal_size])} | verdict |"
     row = next(row for row in verdict["claims"] if (row["worse"], row["metric"]) == ("concat_input", "Recall@20"))
     ends = ", ".join(percent(row[name]) for name in ("relative_low", "relative_high"))
     assert text[4].startswith(f"| shop | {percent(row['relative'])} [{ends}] | ")
-    assert text[4].endswith("] | supported |")
+    assert text[4].endswith("%] (weighted_sum_matched, 100%) | supported |")
 
 
 def test_parts_of_one_source_are_counted_as_such():
