@@ -175,6 +175,16 @@ def test_tuned_baselines_stand_beside_the_best_fusions_of_the_long_study():
     }
 
 
+def test_tuning_simple_baselines_changes_nowhere_whether_they_or_the_networks_are_ahead():
+    reports = FOLDER.parent / "reports"
+    found = json.loads((reports / "benchmarks" / "tuned_baselines.json").read_text())
+    for row in json.loads((reports / "full" / "verdict.json").read_text())["answers"]:
+        own = found[row["data set"]]
+        gains = {gain["metric"]: gain for gain in own[own["best_tuned"]]["best_fusion_above_tuned"]}
+        published = row["best fusion, best simple baseline"]
+        assert f"{gains['MRR@20']['relative']:+}"[0] == published[0], "README says so"
+
+
 def test_the_page_about_speed_says_what_the_measurements_say(load):
     report = load("speed_report")
     assert (report.REPORTS / "speed.md").read_text(encoding="utf-8") == report.page(report.measured())
