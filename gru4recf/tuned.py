@@ -158,8 +158,13 @@ def settings_for(folder: Path, label: str, variant: str, data_digest: str | None
         )
     own, larger = tuned[networks[0]], tuned[networks[-1]]
     sizes = {name: larger[name] for name in SIZES if name in larger}
-    if len(networks) > 1 and "head" in own and own["embedding_size"] != own["hidden_size"]:
-        sizes["head"] = "where_needed"
+    if len(networks) > 1 and "head" in own:
+        if own["embedding_size"] != own["hidden_size"]:
+            sizes["head"] = "where_needed"
+        has_map_by_choice = larger["head"] == "linear" and 2 * larger["hidden_size"] == larger["embedding_size"]
+        if variant.endswith("_matched") and has_map_by_choice and {**own, **sizes}["head"] == "where_needed":
+            # what it is made as large as is built from its own settings, and needs that map with one unit more
+            sizes["hidden_size"] += 1
     return {**own, **sizes}
 
 

@@ -494,11 +494,16 @@ def test_a_control_as_large_as_a_parallel_network_has_the_sizes_of_that_network(
     }
     monkeypatch.setattr(tuned, "read_tuned", lambda *_: own)
     sizes = {"embedding_size": 128, "hidden_size": 64}
-    for variant in ("id_only_wide", "id_only_matched"):
-        assert tuned.settings_for("folder", "shop", variant) == {"learning_rate": 0.01, **sizes, "head": head}
+    assert tuned.settings_for("folder", "shop", "id_only_wide") == {"learning_rate": 0.01, **sizes, "head": head}
+    # parallel_concat has a map by choice: one unit more, and it would need the map
+    larger = {**sizes, "hidden_size": 65 if head == "where_needed" else 64}
+    assert tuned.settings_for("folder", "shop", "id_only_matched") == {"learning_rate": 0.01, **larger, "head": head}
     # state and embedding of this one differ in width, so that it has a linear map whatever its head says
     found = tuned.settings_for("folder", "shop", "concat_input_matched")
-    assert found == {"learning_rate": 0.03, **sizes, "head": "where_needed"}
+    assert found == {"learning_rate": 0.03, **sizes, "hidden_size": 65, "head": "where_needed"}
+    own["parallel_concat"]["hidden_size"] = 128
+    found = tuned.settings_for("folder", "shop", "concat_input_matched")
+    assert found == {"learning_rate": 0.03, **sizes, "hidden_size": 128, "head": "where_needed"}
     assert tuned.settings_for("folder", "shop", "id_only") == own["id_only"]
 
 
