@@ -14,6 +14,7 @@ order in which they appear: evidence is published, and the ids of a data set may
 `collect.py` writes them.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,10 @@ class Evidence:
 
     @property
     def variants(self) -> list[str]:
-        """Variants with results, in the study's order."""
-        present = set(self.results["variant"])
-        return [variant for variant in self.study["variants"] if variant in present]
+        """Variants with results, in the study's order; last those that only some of its data sets name."""
+        present, own = set(self.results["variant"]), [d["variants"] for d in self.study["datasets"]]
+        named = dict.fromkeys(itertools.chain(self.study["variants"], *own))
+        return [variant for variant in named if variant in present]
 
     @property
     def controls(self) -> dict[str, str]:

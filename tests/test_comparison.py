@@ -170,3 +170,16 @@ def test_the_opening_states_every_verdict_and_what_limits_it():
 def test_a_variant_without_runs_is_named():
     with pytest.raises(StudyError, match="No finished run of interaction"):
         rank_matrix(made_up().ranks["shop"], "interaction")
+
+
+def test_variants_that_one_data_set_alone_names_are_compared_there():
+    evidence = made_up(variants=[*VARIANTS, "markov"])
+    evidence.study["datasets"][0]["variants"] = evidence.study["variants"]
+    evidence.study["variants"] = ["parallel_concat", "id_only"]
+    assert evidence.variants == [
+        "parallel_concat",
+        "id_only",
+        *(v for v in VARIANTS if v not in ("parallel_concat", "id_only")),
+        "markov",
+    ]
+    assert "markov" in comparison.dataset_ranks(evidence, "shop").ranks
