@@ -60,7 +60,8 @@ def test_no_tracked_file_is_data_or_very_large():
     samples = (ROOT / "tests" / "fuzz", ROOT / "tests" / "recbole")  # made up by hand or by a script
     files = [f for f in files if not any(folder in f.parents for folder in samples)]
     assert not [f for f in files if f.suffix in {".inter", ".item", ".csv", ".xlsx", ".zip", ".pt", ".safetensors"}]
-    assert not [f for f in files if f.stat().st_size > 3_000_000]
+    # ranks grow with the runs of a data set, and are read in place of them
+    assert not [f for f in files if f.stat().st_size > (4_000_000 if f.parent.name == "ranks" else 3_000_000)]
 
 
 @pytest.fixture
