@@ -104,3 +104,21 @@ def test_the_committed_verdict_follows_from_the_committed_ranks(published):
     assert verdicts == [{k: row[k] for k in verdicts[0]} for row in committed["claims"]]
     for ours, theirs in zip(decided["claims"], committed["claims"], strict=True):
         assert ours["difference"] == pytest.approx(theirs["difference"], abs=1e-9)
+
+
+def test_what_the_readme_says_in_words_is_what_the_reports_have():
+    from gru4recf.answers import OTHER_SAME_SIZE
+    from gru4recf.files import read_json
+
+    full, equal = (read_json(ROOT / "reports" / name / "verdict.json") for name in ("full", "equal_settings"))
+    at_equal_size = {
+        row["data set"]: row[OTHER_SAME_SIZE]
+        for row in full["answers"]
+        if full["sources"][row["data set"]] in ("eshop", "onlineretail") and row[OTHER_SAME_SIZE]
+    }
+    assert at_equal_size
+    assert {told[0] for told in at_equal_size.values()} == {"-"}, "ahead of the best other fusion on no part"
+    beside = [row["best fusion, best simple baseline"] for row in equal["answers"]]
+    own = [told for told in beside if not told.endswith("(popularity)")]
+    assert len(own) == 2
+    assert all(told[0] == "-" and told.endswith("(markov_features)") for told in own)
