@@ -20,7 +20,7 @@ from gru4recf.evaluation import rank_targets
 from gru4recf.experiment import retrain, select
 from gru4recf.metrics import PRIMARY, summarise
 from gru4recf.settings import RunSpec, Settings
-from gru4recf.tuned import read_record
+from gru4recf.winners import read_record
 
 N_SEEDS = 5
 TUNED = Path(__file__).parents[1] / "studies" / "tuned"

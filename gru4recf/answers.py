@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from gru4recf import tuned
+from gru4recf import winners
 from gru4recf.claims import DatasetRanks, best_of
 from gru4recf.comparison import dataset_ranks, events_per_item, family
 from gru4recf.controls import EQUAL_FUSIONS, EQUAL_SIZE, TWIN
@@ -153,7 +153,7 @@ def trials(evidence: Evidence) -> pd.DataFrame:
     entries = datasets_of(evidence.study)
     shown_as = [entries[label]["tuned_as"] or label for label in entries if label in evidence.real]
     folder = find_in_checkout("studies") / "tuned"
-    return pd.concat([tuned.read_trials(folder, label) for label in dict.fromkeys(shown_as)], ignore_index=True)
+    return pd.concat([winners.read_trials(folder, label) for label in dict.fromkeys(shown_as)], ignore_index=True)
 
 
 def _present(names: Sequence[str], data: DatasetRanks) -> list[str]:

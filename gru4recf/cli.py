@@ -131,7 +131,7 @@ def study(
 @click.option("--trials", required=True, type=click.IntRange(1), help="Trials of each network on each data set.")
 @click.option("--finalists", type=click.IntRange(1), help="Best trials that are repeated. [default: 5; 1: none]")
 @click.option("--datasets", help="Only these of the study's data sets, separated by commas.")
-@click.option("--variants", help="Only these networks, separated by commas. [default: the study's]")
+@click.option("--variants", help="Only these networks and controls, separated by commas. [default: the study's]")
 @click.option("--jobs", type=click.IntRange(1), help="Searches at once. [default: number of cores]")
 @click.option("--seed", type=click.IntRange(0), help="Of proposals and trainings. [default: one no study's run has]")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs at most. [default: the study's]")
@@ -150,9 +150,9 @@ def tune(
     """Choose settings for every network of STUDY by validation MRR@20, with the same effort for each.
 
     Same space, trials, epochs and patience for all; the first trial is the study's own settings. The best trials are
-    repeated with two further seeds, and the highest mean wins. A call that was
-    stopped, killed even, continues; more --trials add to those made. Leaves DATASET.yaml (winners) and
-    DATASET.trials.tsv (all trials) in --out.
+    repeated with two further seeds, and the highest mean wins. Controls of parallel_concat's size are searched for
+    when that is tuned, at its sizes. A call that was stopped, killed even, continues; more --trials add to those made.
+    Leaves DATASET.yaml (winners) and DATASET.trials.tsv (all trials) in --out.
     """
     from gru4recf.search import N_FINALISTS
     from gru4recf.tuning import SEED

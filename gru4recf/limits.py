@@ -1,14 +1,15 @@
 """What limits a study, in whole sentences: what a reader must know before believing its verdict."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gru4recf import tuned
+from gru4recf import space, winners
 from gru4recf.comparison import source
 from gru4recf.evidence import Evidence, datasets_of
-from gru4recf.models import BASELINES
+from gru4recf.models import BASELINES, NETWORKS
 from gru4recf.plan import by_reason
 from gru4recf.results import find_in_checkout
 from gru4recf.settings import Settings
@@ -75,10 +76,10 @@ def _of_tuning(evidence: Evidence) -> list[str]:
     if told := [line for line in map(_at_ends, searched) if line]:
         notes.append(f"Winners at an end of what was searched, beyond which better ones may lie: {'; '.join(told)}.")
     present = set(evidence.results["variant"])
-    if records and (untuned := [v for v in tuned.AS_LARGE_AS_PARALLEL if v in present]):
+    if told := [line for line in (_not_searched(label, present) for label in searched) if line]:
         notes.append(
-            f"Controls ({', '.join(untuned)}) have the settings of the networks that they are a control of, at another "
-            "size; no search was made for them."
+            "Controls of parallel_concat's size that no search was made for, so that they have the settings of the "
+            f"network that they are a control of: {'; '.join(told)}."
         )
     return notes
 
@@ -108,21 +109,21 @@ def _searches(evidence: Evidence) -> dict[str, str]:
     return {label: entries[label]["tuned_as"] or label for label in evidence.real if evidence.study["tuned"]}
 
 
-def _records(evidence: Evidence) -> dict[str, tuned.Tuned]:
+def _records(evidence: Evidence) -> dict[str, winners.Tuned]:
     """Return data set -> the record of the search behind its settings."""
-    return {label: tuned.read_record(_tuned_folder(), other) for label, other in _searches(evidence).items()}
+    return {label: winners.read_record(_tuned_folder(), other) for label, other in _searches(evidence).items()}
 
 
 def _tuned_folder() -> Path:
     return find_in_checkout("studies") / "tuned"
 
 
-def _stopped_otherwise(record: tuned.Tuned, settings: dict[str, Any]) -> bool:
+def _stopped_otherwise(record: winners.Tuned, settings: dict[str, Any]) -> bool:
     """Return whether the settings were chosen by trainings that stopped by other rules than the runs."""
     return (record.patience, record.n_epochs) != (settings["patience"], settings["n_epochs"])
 
 
-def _tuned_otherwise(record: tuned.Tuned, settings: dict[str, Any]) -> list[str]:
+def _tuned_otherwise(record: winners.Tuned, settings: dict[str, Any]) -> list[str]:
     """Return the options that the runs have otherwise than the trials had, but for those of the data, and `retrain`,
     which comes after validation.
     """
@@ -132,29 +133,37 @@ def _tuned_otherwise(record: tuned.Tuned, settings: dict[str, Any]) -> list[str]
 
 def _cut_trials(label: str) -> str:
     """Return how many trials of a search ended at its limit, and whose winners did."""
-    record, trials = tuned.read_record(_tuned_folder(), label), tuned.read_trials(_tuned_folder(), label)
+    record, trials = winners.read_record(_tuned_folder(), label), winners.read_trials(_tuned_folder(), label)
     cut = trials[trials["epochs"] >= record.n_epochs]
     if cut.empty:
         return ""
     numbers = set(cut[["variant", "trial"]].itertuples(index=False, name=None))
-    winners = [variant for variant, winner in record.variants.items() if (variant, winner.trial) in numbers]
-    told = f", the one taken for {', '.join(winners)} among them" if winners else ""
+    taken = [variant for variant, winner in record.variants.items() if (variant, winner.trial) in numbers]
+    told = f", the one taken for {', '.join(taken)} among them" if taken else ""
     return f"{len(cut)} of {len(trials)} on {label}{told}"
 
 
 def _at_ends(label: str) -> str:
     """Return which winners of a search are near an end of a range, and how many have a largest size."""
-    record, told = tuned.read_record(_tuned_folder(), label), []
+    record, told = winners.read_record(_tuned_folder(), label), []
     settings = {variant: winner.settings for variant, winner in record.variants.items()}
     for option, values in record.space.items():
         if isinstance(values, dict):
             ends = (values["low"], values["high"])
             near = [v for v, own in settings.items() if any(abs(own[option] - end) <= NEAR * end for end in ends)]
             told += [f"{option} of {', '.join(near)}"] * bool(near)
-    sizes = [option for option in tuned.SIZES if option in record.space]
-    largest = sum(any(own[option] == max(record.space[option]) for option in sizes) for own in settings.values())
-    told += [f"a largest size for {largest} of {len(settings)}"] * bool(largest)
+    sizes = [option for option in space.SIZES if option in record.space]
+    networks = [own for variant, own in settings.items() if variant in NETWORKS]  # controls are given theirs
+    largest = sum(any(own[option] == max(record.space[option]) for option in sizes) for own in networks)
+    told += [f"a largest size for {largest} of {len(networks)} networks"] * bool(largest)
     return f"{' and '.join(told)} on {label}" if told else ""
+
+
+def _not_searched(label: str, variants: Collection[str]) -> str:
+    """Return which of `variants` are controls of `parallel_concat`'s size that have no winner of their own."""
+    found = winners.read_record(_tuned_folder(), label).variants
+    missing = [variant for variant in space.AS_LARGE_AS_PARALLEL if variant in variants and variant not in found]
+    return f"{', '.join(missing)} on {label}" if missing else ""
 
 
 def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:

@@ -1,8 +1,9 @@
 """The search for one network's settings on one data set: trial after trial, each proposed from those before.
 
 Every variant's first trial is the study's own settings. Until `N_RANDOM` trials have ended well, settings are drawn at
-random, by a generator that does not know the variant: all variants try the same ones, and none is lucky in its draw.
-From then on a tree-structured Parzen estimator proposes settings from the variant's own trials.
+random, by a generator that does not know the variant: all networks try the same ones, and none is lucky in its draw
+(controls, whose sizes are given, draw fewer numbers). From then on a tree-structured Parzen estimator proposes settings
+from the variant's own trials.
 
 Seeds move a value as much as neighbouring settings do, and the best of many noisy values is a lucky one, mostly. So the
 best trials, the finalists, are trained with further seeds, and the one with the highest mean wins.
@@ -30,6 +31,7 @@ from gru4recf.trials import Trial, best_of, finalists
 if TYPE_CHECKING:
     from gru4recf.data.dataset import Dataset
 
+SELECTED_ON = "validation MRR@20"
 N_RANDOM = 10
 N_FINALISTS = 5
 N_REPEATS = 2  # of each finalist, with the seeds that follow the search's
@@ -50,15 +52,22 @@ class Search:
     seed: int
     folder: Path
     """Holds the journal; whoever searches holds its lock."""
+    given: tuple[str, ...] = ()
+    """Names of what `settings` gives a control and is not searched for it."""
 
     @property
     def name(self) -> str:
         """What it is called in the terminal."""
         return f"{self.label} {self.variant}"
 
+    @property
+    def space(self) -> Space:
+        """What is searched."""
+        return space_of(self.variant, self.settings, self.given)
+
     def journal(self) -> Journal:
         """Open the journal; the caller holds the folder's lock."""
-        return Journal(self.folder / "journal.log", self.folder.name, space_of(self.variant, self.settings))
+        return Journal(self.folder / "journal.log", self.folder.name, self.space)
 
     @property
     def further_seeds(self) -> range:
@@ -122,7 +131,7 @@ def search(job: Search, report: Report) -> None:
         data = open_dataset(job.dataset) if len(tried) < job.n_trials or job.missing(tried) else None
         while len(tried) < job.n_trials:
             begin = time.perf_counter()
-            settings = next_settings(tried, space_of(job.variant, job.settings), job.settings, job.seed, job.label)
+            settings = next_settings(tried, job.space, job.settings, job.seed, job.label)
             tried.append(_try(job, len(tried) + 1, settings, job.seed, data))
             journal.add(tried[-1])
             report(News(job, 0, tried[-1], _best(tried), time.perf_counter() - begin))

@@ -2,10 +2,16 @@
 
 A space is name of a setting -> a range on a logarithmic scale, or a list of choices. Batch order, embedding width, the
 linear map before the output, dropout, learning rate and batch size are what moved results most (the protocol's list).
+
+A control that shows what size brings, or which way of fusing is best at one size, is given the sizes of the tuned
+`parallel_concat`; all else is searched for it as for a network. The other controls are `parallel_concat` itself with
+something taken from it, and keep its settings.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from gru4recf.models import CONTROLS, NETWORKS
 from gru4recf.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +31,44 @@ SPACE: Space = {
 """What every variant searches: a range on a logarithmic scale, or a list of choices."""
 OWN_SPACE: dict[str, Space] = {"weighted_sum": {"fusion_weights": ["learned", "fixed"]}}
 """Variant -> what only it has; searched within the same number of trials."""
+PARALLEL = "parallel_concat"
+SIZES = ("embedding_size", "hidden_size")
+MATCHED = "_matched"
+AS_LARGE_AS_PARALLEL = (
+    "id_only_wide",
+    "id_only_matched",
+    "concat_input_matched",
+    "weighted_sum_matched",
+    "parallel_item_twice",
+)
+SEARCHED = (*NETWORKS, *AS_LARGE_AS_PARALLEL)
+"""All that tuning makes a search for, networks first: the sizes of controls follow from one of them."""
 DIGITS = 3  # of a number out of a range: what is written down is what was tried
+
+
+def network_of(variant: str) -> str:
+    """Return the network that a variant is, or is a control of."""
+    return CONTROLS.get(variant, variant)
+
+
+def given_size(variant: str, parallel: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is not searched for a control of `parallel_concat`'s size.
+
+    A matched control is built as large as a `parallel_concat` of its own settings, `head` among them. Where two states
+    are as wide as one item embedding, the head alone says whether that one has a linear map, and has to be the same.
+    One unit more needs the map whatever the head says, so that it stays free for the control.
+
+    Args:
+        variant: the control.
+        parallel: the tuned settings of `parallel_concat`.
+    """
+    size = {name: parallel[name] for name in SIZES if name in parallel}
+    if variant.endswith(MATCHED) and 2 * parallel["hidden_size"] == parallel["embedding_size"]:
+        if parallel["head"] == "linear":
+            size["hidden_size"] += 1
+        else:
+            size["head"] = "where_needed"
+    return size
 
 
 def common_space(settings: Settings) -> Space:
@@ -38,9 +81,16 @@ def own_spaces(settings: Settings) -> dict[str, Space]:
     return {v: {n: _with(c, getattr(settings, n)) for n, c in space.items()} for v, space in OWN_SPACE.items()}
 
 
-def space_of(variant: str, settings: Settings) -> Space:
-    """Return all that one variant searches; its own part comes last, so that the shared part is drawn the same."""
-    return {**common_space(settings), **own_spaces(settings).get(variant, {})}
+def space_of(variant: str, settings: Settings, given: Iterable[str] = ()) -> Space:
+    """Return all that one variant searches; its own part comes last, so that the shared part is drawn the same.
+
+    Args:
+        variant: the variant.
+        settings: the study's own.
+        given: names of those that are a single choice, see `given_size`.
+    """
+    space = {**common_space(settings), **own_spaces(settings).get(network_of(variant), {})}
+    return space | {name: [getattr(settings, name)] for name in given}
 
 
 def rounded(value: Any, values: dict[str, float] | list[Any]) -> Any:

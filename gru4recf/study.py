@@ -164,7 +164,8 @@ def settings_of(study: Study, dataset: StudyDataset, variant: str = "", data_dig
     """
     tuned: dict[str, Any] = {}
     if study.tuned and variant and variant not in BASELINES and not dataset.control:
-        from gru4recf.tuned import settings_for, tuned_path
+        from gru4recf.tuned import settings_for
+        from gru4recf.winners import tuned_path
 
         folder, label = find_in_checkout("studies") / "tuned", dataset.tuned_as or dataset.shown_as
         if not tuned_path(folder, label).is_file():

@@ -2,6 +2,7 @@
 
 One search is one data set and one variant. Its trials follow each other, because each proposal learns from those
 before; searches run side by side, one process and one torch thread each. So the number of jobs changes no byte.
+Controls of `parallel_concat`'s size come second, as that network's winner gives them theirs.
 """
 
 import hashlib
@@ -10,24 +11,25 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gru4recf.errors import DataUnavailable, RunError, StudyError, unknown_name
-from gru4recf.models import NETWORKS
+from gru4recf.models import CONTROLS, NETWORKS
 from gru4recf.results import RUNS, code_digest, find_in_checkout
-from gru4recf.search import N_FINALISTS, N_RANDOM, News, Search, repeats, search
+from gru4recf.search import N_FINALISTS, N_RANDOM, SELECTED_ON, Search, repeats, search
+from gru4recf.search_progress import Progress
 from gru4recf.settings import Settings
-from gru4recf.space import common_space, own_spaces
+from gru4recf.space import PARALLEL, SEARCHED, common_space, given_size, network_of, own_spaces
 from gru4recf.trials import best_of
-from gru4recf.tuned import Budget, check_budget, networks_of, write_tuned
+from gru4recf.winners import Budget, kept, read_tuned, write_tuned
 from gru4recf.workers import side_by_side
 
 if TYPE_CHECKING:
     from gru4recf.study import Study, StudyDataset
 
-SELECTED_ON = "validation MRR@20"
 SEED = 1000  # no run of a study has it: settings are compared with other seeds than the one that chose them
 DECIDING_PACKAGES = ("torch", "optuna")
 
@@ -53,7 +55,7 @@ def tune(
         path: the study file.
         n_trials: trials of each network on each data set; those made before count, failed ones too.
         labels: the study's data sets to tune on, by their names there; all when empty.
-        variants: networks to tune; the study's when empty.
+        variants: networks and controls to tune; the study's when empty.
         n_finalists: the best trials, which are repeated with further seeds before the highest mean wins; 1: no repeats.
         jobs: searches at once; the number of cores when None.
         seed: of the proposals, and of every training but the repeats.
@@ -69,36 +71,40 @@ def tune(
 
     study = read_study(path)
     out = out if out else find_in_checkout("studies") / "tuned"
-    _check_networks(variants)
-    plan = {}
+    for variant in variants:
+        if variant not in SEARCHED:
+            raise unknown_name("network to tune", variant, SEARCHED)
+    plans = []
     for dataset in _chosen_datasets(study.datasets, labels):
-        chosen = _networks(variants or variants_of(study, dataset), dataset.shown_as)
+        asked = _searched(variants or variants_of(study, dataset), dataset.shown_as)
         try:
             effort = {"n_trials": n_trials, "n_finalists": n_finalists, "seed": seed, "n_epochs": n_epochs}
-            budget, searches = _plan(study, dataset, chosen, **effort)
+            plan = _plan(study, dataset, asked, **effort)
         except DataUnavailable as error:
             tell(f"{dataset.shown_as} is left out: {error}")
             continue
-        check_budget(out, budget, chosen)
-        plan[dataset.shown_as] = (budget, searches)
-    if not plan:
+        there = kept(out, plan.budget, asked)
+        if plan.controls and PARALLEL not in {*plan.networks, *there}:
+            plan.networks.append(PARALLEL)
+        plans.append(plan)
+    if not plans:
         raise DataUnavailable(f"None of the data sets to tune on in {path} can be had here.")
-    _make(plan, jobs or os.cpu_count() or 1, out, tell)
+    jobs = jobs or os.cpu_count() or 1
+    problems = _make([(plan, plan.of_networks()) for plan in plans if plan.networks], jobs, out, tell)
+    second = [plan for plan in plans if plan.controls and plan.budget.dataset not in problems]
+    problems |= _make([(plan, plan.of_controls(out)) for plan in second], jobs, out, tell)
+    if problems:
+        raise RunError("; ".join(reason for reasons in problems.values() for reason in reasons))
 
 
-def _check_networks(variants: Sequence[str]) -> None:
-    """Refuse what has no settings of its own: a control takes its network's, a baseline has none."""
-    for variant in variants:
-        if variant not in NETWORKS:
-            raise unknown_name("network to tune", variant, NETWORKS)
-
-
-def _networks(variants: Sequence[str], label: str) -> list[str]:
-    """Return the networks among `variants`, and those whose settings its controls have."""
-    asked = {network for variant in variants for network in networks_of(variant)}
-    if not asked & set(NETWORKS):
-        raise StudyError(f"{label} has no network to tune; name some of {', '.join(NETWORKS)} with --variants.")
-    return [network for network in NETWORKS if network in asked]
+def _searched(variants: Sequence[str], label: str) -> list[str]:
+    """Return the variants that a search is made for: those among `variants`, and the networks whose settings the other
+    controls have.
+    """
+    asked = {variant if variant in SEARCHED else network_of(variant) for variant in variants}
+    if not asked & set(SEARCHED):
+        raise StudyError(f"{label} has no network to tune; name some of {', '.join(SEARCHED)} with --variants.")
+    return [variant for variant in SEARCHED if variant in asked]
 
 
 def _chosen_datasets(datasets: Sequence["StudyDataset"], labels: Sequence[str]) -> list["StudyDataset"]:
@@ -116,6 +122,32 @@ def _chosen_datasets(datasets: Sequence["StudyDataset"], labels: Sequence[str]) 
     return [one for label, one in known.items() if label not in borrowing and (not labels or label in labels)]
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is tuned on one data set."""
+
+    dataset: str
+    budget: Budget
+    settings: Settings
+    """The study's own."""
+    networks: list[str]
+    controls: list[str]
+
+    def of_networks(self) -> list[Search]:
+        return [self._search(variant, {}) for variant in self.networks]
+
+    def of_controls(self, out: Path) -> list[Search]:
+        """Return the searches of controls, at the sizes of the winner in `out`."""
+        parallel = read_tuned(out, self.budget.dataset)[PARALLEL]
+        return [self._search(variant, given_size(variant, parallel)) for variant in self.controls]
+
+    def _search(self, variant: str, given: Mapping[str, Any]) -> Search:
+        first, budget = self.settings.model_copy(update=given), self.budget
+        key = _key(budget.model_copy(update={"code_sha256": code_digest(variant)}), variant, first)
+        effort = (budget.trials, budget.finalists, budget.seed)
+        return Search(budget.dataset, self.dataset, variant, first, *effort, RUNS / "tuning" / key, tuple(given))
+
+
 def _plan(
     study: "Study",
     dataset: "StudyDataset",
@@ -125,8 +157,8 @@ def _plan(
     n_finalists: int,
     seed: int,
     n_epochs: int | None,
-) -> tuple[Budget, list[Search]]:
-    """Check one data set; return what all its searches have in common, and the searches."""
+) -> _Plan:
+    """Check one data set; return what is tuned on it, and what all its searches have in common."""
     from gru4recf.study import check_data, settings_of
 
     settings = settings_of(study, dataset)
@@ -150,11 +182,8 @@ def _plan(
         space=space,
         own_space=own_space,
     )
-    jobs = []
-    for variant in variants:
-        folder = RUNS / "tuning" / _key(budget, variant, settings)
-        jobs.append(Search(dataset.shown_as, dataset.name, variant, settings, n_trials, n_finalists, seed, folder))
-    return budget, jobs
+    controls = [variant for variant in variants if variant in CONTROLS]
+    return _Plan(dataset.name, budget, settings, [v for v in variants if v in NETWORKS], controls)
 
 
 def _key(budget: Budget, variant: str, first: Settings) -> str:
@@ -166,76 +195,40 @@ def _key(budget: Budget, variant: str, first: Settings) -> str:
     return re.sub(r"[^\w.-]+", "_", f"{budget.dataset}-{variant}-{digest[:10]}")
 
 
-def _make(plan: dict[str, tuple[Budget, list[Search]]], jobs: int, out: Path, tell: Tell) -> None:
-    """Do all searches; write the files of a data set when its last search has ended."""
-    searches = [job for _, own in plan.values() for job in own]
-    left = {label: {job.variant for job in own} for label, (_, own) in plan.items()}
-    progress = _Progress(searches, jobs, tell)
-    problems = []
+def _make(work: Sequence[tuple[_Plan, list[Search]]], jobs: int, out: Path, tell: Tell) -> dict[str, list[str]]:
+    """Do all searches; write the files of a data set when its last search has ended.
+
+    Returns:
+        Data set -> what went wrong.
+    """
+    searches = [job for _, own in work for job in own]
+    plans = {plan.budget.dataset: (plan, own) for plan, own in work}
+    left = {label: {job.variant for job in own} for label, (_, own) in plans.items()}
+    progress = Progress(searches, jobs, tell)
+    problems = defaultdict(list)
     for ended, reason in side_by_side(search, searches, jobs, progress.hear):
         left[ended.label].remove(ended.variant)
         if reason:
-            problems.append(f"{ended.name}: {reason}")
-        if not left[ended.label]:
-            problems += _finish(*plan[ended.label], out, tell)
-    if problems:
-        raise RunError("; ".join(problems))
+            problems[ended.label].append(f"{ended.name}: {reason}")
+        if not left[ended.label] and (lost := _finish(*plans[ended.label], out, tell)):
+            problems[ended.label].append(lost)
+    return problems
 
 
-def _finish(budget: Budget, searches: Sequence[Search], out: Path, tell: Tell) -> list[str]:
+def _finish(plan: _Plan, searches: Sequence[Search], out: Path, tell: Tell) -> str:
     """Write the files of one data set if every search has all its trials and a winner; return what is in the way."""
+    budget = plan.budget
     trials = {job.variant: job.trials() for job in searches}
     if any(len(trials[job.variant]) < budget.trials or job.missing(trials[job.variant]) for job in searches):
-        return [f"{budget.dataset} is not written, as its searches are not complete"]
+        return f"{budget.dataset} is not written, as its searches are not complete"
     if lost := [variant for variant, own in trials.items() if best_of(own) is None]:
         errors = "; ".join(f"{variant}: {trials[variant][0].error}" for variant in lost)
-        return [f"{budget.dataset} is not written, as all trials failed: {errors}"]
-    path = write_tuned(out, budget, trials)
+        return f"{budget.dataset} is not written, as all trials failed: {errors}"
+    path = write_tuned(out, budget, trials, to_come=plan.controls)
     for variant, own in trials.items():
         best = best_of(own)
         chosen = ", ".join(f"{name} {value}" for name, value in best.settings.items())
         of = f"{budget.dataset} {variant}: {SELECTED_ON} {best.mean:.4f} in trial {best.number} of {budget.trials}"
         tell(f"{of}: {chosen}")
     tell(f"Written: {os.path.relpath(path)}")
-    return []
-
-
-class _Progress:
-    """Counts trainings and tells each with the time that is left, by the pace of its data set."""
-
-    def __init__(self, searches: Sequence[Search], jobs: int, tell: Tell):
-        self.tell, self.jobs = tell, min(jobs, len(searches))
-        self.n_trainings, self.n_ended = sum(job.n_trainings for job in searches), 0
-        self.left = defaultdict(int)
-        self.seconds = defaultdict(list)
-        for job in searches:
-            self.left[job.label] += job.n_trainings
-
-    def hear(self, news: News) -> None:
-        """Take in what a search reports."""
-        ended = news.found + (news.trial is not None)
-        self.n_ended += ended
-        self.left[news.search.label] -= ended
-        if news.trial is not None:
-            self.seconds[news.search.label].append(news.seconds)
-            self.tell(f"[{self.n_ended}/{self.n_trainings}] {_told(news)}, about {self._time_left()} left")
-        elif news.text:
-            self.tell(news.text)
-
-    def _time_left(self) -> str:
-        from gru4recf.grid import duration
-
-        known = [value for own in self.seconds.values() for value in own]
-        paces = {label: self.seconds[label] or known for label in self.left}
-        seconds = sum(self.left[label] * sum(pace) / len(pace) for label, pace in paces.items())
-        return duration(seconds / self.jobs)
-
-
-def _told(news: News) -> str:
-    from gru4recf.grid import duration
-
-    trial = news.trial
-    value = f"failed: {trial.error.rstrip('.')}" if trial.value is None else f"{SELECTED_ON} {trial.value:.4f}"
-    best = "" if news.best is None else f" (best {news.best:.4f})"
-    name = f"{news.search.name} trial {trial.number}" + ("" if news.seed is None else f", seed {news.seed}")
-    return f"{name}: {value}{best}, {duration(news.seconds)}"
+    return ""

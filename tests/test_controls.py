@@ -291,9 +291,9 @@ def test_the_report_says_where_settings_come_from_random_trials_or_single_traini
     evidence.datasets["available"]["shop"]["settings"] |= {"patience": 3, "n_epochs": 30}
     record = types.SimpleNamespace(trials=10, random_trials=10, repeats=0, patience=3, n_epochs=30, fixed={})
     record.variants, record.space = {}, {"learning_rate": {"low": 0.001, "high": 0.02}, "hidden_size": [64, 128]}
-    monkeypatch.setattr("gru4recf.tuned.read_record", lambda folder, label: record)
+    monkeypatch.setattr("gru4recf.winners.read_record", lambda folder, label: record)
     trials = pd.DataFrame({"variant": ["id_only", "id_only", "concat_input"], "trial": [1, 2, 1], "epochs": [9, 29, 5]})
-    monkeypatch.setattr("gru4recf.tuned.read_trials", lambda folder, label: trials)
+    monkeypatch.setattr("gru4recf.winners.read_trials", lambda folder, label: trials)
     assert "Settings on shop are the best of random trials" in limits.limits(evidence, verdict)
     record.trials = 11
     assert "random trials" not in limits.limits(evidence, verdict)
@@ -313,10 +313,15 @@ def test_the_report_says_where_settings_come_from_random_trials_or_single_traini
     assert "better ones may lie: learning_rate of concat_input on shop." in told
     end |= {"learning_rate": 0.0012, "hidden_size": 128}
     told = limits.limits(evidence, verdict)
-    assert "better ones may lie: a largest size for 1 of 2 on shop." in told
-    assert "no search was made for them" not in told
+    assert "better ones may lie: a largest size for 1 of 2 networks on shop." in told
+    assert "no search was made" not in told
     evidence.results.loc[evidence.results["variant"] == "id_only", "variant"] = "id_only_matched"
-    assert "Controls (id_only_matched) have the settings" in limits.limits(evidence, verdict)
+    told = limits.limits(evidence, verdict)
+    assert "have the settings of the network that they are a control of: id_only_matched on shop." in told
+    record.variants["id_only_matched"] = record.variants["id_only"]
+    told = limits.limits(evidence, verdict)
+    assert "no search was made" not in told
+    assert "a largest size for 1 of 2 networks on shop." in told  # a control's size is given
 
 
 def test_choices_say_in_words_where_parallel_concat_wins():
@@ -366,5 +371,5 @@ def test_trials_are_those_of_the_labels_that_data_sets_with_runs_were_tuned_on(m
     assert answers.trials(evidence).empty
     evidence.study["tuned"] = True
     asked = comparison.pd.DataFrame({"dataset": ["shop"], "variant": "id_only", "trial": 1, "value": 0.1})
-    monkeypatch.setattr("gru4recf.tuned.read_trials", lambda folder, label: asked.assign(dataset=label))
+    monkeypatch.setattr("gru4recf.winners.read_trials", lambda folder, label: asked.assign(dataset=label))
     assert answers.trials(evidence)["dataset"].tolist() == ["shop"]

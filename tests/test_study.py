@@ -206,7 +206,7 @@ def test_tuned_settings_win_over_the_data_sets_and_the_command_line_over_them(wr
         return {"learning_rate": 0.009, "dropout": 0.3}
 
     monkeypatch.setattr("gru4recf.tuned.settings_for", settings_for)
-    monkeypatch.setattr("gru4recf.tuned.tuned_path", lambda folder, label: Path(__file__))
+    monkeypatch.setattr("gru4recf.winners.tuned_path", lambda folder, label: Path(__file__))
     path = write(tuned=True, datasets=[{"name": "synthetic", "settings": {"learning_rate": 0.001}}])
     study = studies.read_study(path, {"dropout": 0.4})
     found = studies.settings_of(study, study.datasets[0], "id_only", "digest")

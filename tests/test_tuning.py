@@ -11,16 +11,19 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gru4recf import experiment, figures, tuned, tuning
+from gru4recf import experiment, figures, tuned, tuning, winners
 from gru4recf.cli import main
+from gru4recf.data.features import TokenFeature
 from gru4recf.data.synthetic import make_synthetic
 from gru4recf.errors import RunError, StudyError
 from gru4recf.figures import colour_of
 from gru4recf.files import locked
+from gru4recf.models import build
+from gru4recf.models.base import Sizes
 from gru4recf.results import code_digest
 from gru4recf.search import N_RANDOM, N_REPEATS, next_settings, search
 from gru4recf.settings import Settings
-from gru4recf.space import SPACE, common_space, space_of
+from gru4recf.space import SPACE, common_space, given_size, space_of
 from gru4recf.trials import Trial, best_of, finalists
 from gru4recf.workers import side_by_side
 
@@ -129,7 +132,7 @@ def ended(values, space=None):
 
 
 def test_every_network_gets_the_same_trials_and_a_baseline_none(finished):
-    trials = tuned.read_trials(finished.out, "shop")
+    trials = winners.read_trials(finished.out, "shop")
     assert trials.groupby("variant")["trial"].apply(list).to_dict() == {"id_only": [1, 2, 3], "weighted_sum": [1, 2, 3]}
     assert trials["value"].between(0, 1).all()
     assert finished.told[0].startswith("[1/6] shop id_only trial 1: validation MRR@20 0.")
@@ -137,8 +140,8 @@ def test_every_network_gets_the_same_trials_and_a_baseline_none(finished):
 
 
 def test_the_first_trial_is_the_studys_own_settings_and_the_winner_is_no_worse(finished):
-    trials = tuned.read_trials(finished.out, "shop").set_index(["variant", "trial"])
-    record = tuned.read_record(finished.out, "shop")
+    trials = winners.read_trials(finished.out, "shop").set_index(["variant", "trial"])
+    record = winners.read_record(finished.out, "shop")
     for variant, winner in record.variants.items():
         assert trials.loc[(variant, 1), list(OWN)].to_dict() == OWN
         assert winner.value == trials.loc[variant, "value"].max() == trials.loc[(variant, winner.trial), "value"]
@@ -149,13 +152,13 @@ def test_every_training_has_the_same_epochs_patience_and_seed(place, counted):
     place.tune(3, n_epochs=1, seed=7)
     assert [variant for variant, _, _ in counted] == ["id_only"] * 3 + ["weighted_sum"] * 3
     assert {(seed, s.n_epochs, s.patience) for _, seed, s in counted} == {(7, 1, 1)}
-    record = tuned.read_record(place.out, "shop")
+    record = winners.read_record(place.out, "shop")
     assert (record.seed, record.n_epochs, record.patience, record.trials) == (7, 1, 1, 3)
 
 
 def test_the_file_says_what_was_trained(place, counted):
     place.tune(2, variants=["weighted_sum"])
-    rows = tuned.read_trials(place.out, "shop")[list(SEARCHED)].to_dict("records")
+    rows = winners.read_trials(place.out, "shop")[list(SEARCHED)].to_dict("records")
     assert rows == [settings.model_dump(include=set(SEARCHED)) for _, _, settings in counted]
 
 
@@ -229,12 +232,12 @@ def values_by(monkeypatch, value):
 def test_the_best_trials_are_repeated_with_further_seeds_and_no_others(place, counted):
     place.tune(3, n_finalists=2, seed=7, variants=["id_only"])
     assert [seed for _, seed, _ in counted] == [7, 7, 7, 8, 9, 8, 9]
-    trials = tuned.read_trials(place.out, "shop").set_index("trial")
+    trials = winners.read_trials(place.out, "shop").set_index("trial")
     best = list(trials["value"].nlargest(2).index)
     assert list(trials.index[trials["mean"].notna()]) == sorted(best)
     settings = [settings.model_dump(include=set(SPACE)) for _, _, settings in counted]
     assert settings[3:] == [settings[number - 1] for number in best for _ in range(N_REPEATS)]
-    record = tuned.read_record(place.out, "shop")
+    record = winners.read_record(place.out, "shop")
     assert (record.finalists, record.repeats) == (2, N_REPEATS)
     assert record.variants["id_only"].value == trials["mean"].max()
     assert place.told[3].startswith(f"[4/7] shop id_only trial {best[0]}, seed 8: validation MRR@20 0.")
@@ -248,11 +251,11 @@ def test_a_lucky_first_training_does_not_win(place, monkeypatch):
 
     values_by(monkeypatch, value)
     place.tune(3, variants=["id_only"])
-    assert tuned.read_record(place.out, "shop").variants["id_only"].trial == 1
+    assert winners.read_record(place.out, "shop").variants["id_only"].trial == 1
     place.tune(3, n_finalists=2, variants=["id_only"])
-    winner = tuned.read_record(place.out, "shop").variants["id_only"]
+    winner = winners.read_record(place.out, "shop").variants["id_only"]
     assert (winner.trial, winner.value) == (2, 0.5)
-    rows = tuned.read_trials(place.out, "shop")
+    rows = winners.read_trials(place.out, "shop")
     assert rows["repeats"].fillna("").tolist() == ["0.1 0.1", "0.5 0.5", ""]
 
 
@@ -285,14 +288,14 @@ def test_a_failed_repeat_is_told_and_kept(place, monkeypatch):
 
     values_by(monkeypatch, value)
     place.tune(2, n_finalists=2, variants=["id_only"])
-    assert tuned.read_trials(place.out, "shop")["repeats"].tolist() == ["failed failed", "0.5 0.5"]
-    assert tuned.read_record(place.out, "shop").variants["id_only"].trial == 2
+    assert winners.read_trials(place.out, "shop")["repeats"].tolist() == ["failed failed", "0.5 0.5"]
+    assert winners.read_record(place.out, "shop").variants["id_only"].trial == 2
     assert "seed 1001: failed: The loss is not finite (best 0.5000)" in place.told[2]
 
 
 def test_data_sets_bring_their_own_variants_and_some_take_settings_tuned_as_another(tmp_path, shop, counted):
     datasets = [
-        {"name": str(shop), "variants": ["popularity", "parallel_item_twice"], "train_fractions": [0.5, 1]},
+        {"name": str(shop), "variants": ["popularity", "parallel_permuted"], "train_fractions": [0.5, 1]},
         {"name": str(shop), "label": "again", "variants": ["id_only"]},
     ]
     place = Place(tmp_path, shop, datasets=datasets)
@@ -334,7 +337,7 @@ def test_more_trials_add_to_those_made_and_fewer_are_looked_up(place, finished, 
     assert place.files() == finished.files()
     place.tune(1)
     assert len(counted) == 6
-    assert tuned.read_record(place.out, "shop").variants["id_only"].settings == {
+    assert winners.read_record(place.out, "shop").variants["id_only"].settings == {
         name: getattr(Settings(**STUDY["settings"]), name) for name in SPACE
     }
 
@@ -344,13 +347,13 @@ def test_changed_code_starts_anew(place, counted):
     place.code = "other"
     place.tune(1, variants=["id_only"])
     assert len(counted) == 2
-    assert tuned.read_record(place.out, "shop").code_sha256 == "other"
+    assert winners.read_record(place.out, "shop").code_sha256 == "other"
 
 
 def test_a_search_that_another_process_makes_is_waited_for(place, counted):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "RUNS", place.folder / "runs")
-        patch.setattr(tuning, "_make", lambda plan, *_: searches.extend(plan["shop"][1]))
+        patch.setattr(tuning, "_make", lambda work, *_: searches.extend(job for _, own in work for job in own) or {})
         searches = []
         tuning.tune(place.study, n_trials=1, n_finalists=1, out=place.out, tell=print)
     told = []
@@ -388,7 +391,7 @@ def test_a_worker_that_dies_or_refuses_is_named_with_the_reason():
 
 def test_variants_tuned_later_join_the_file(place, finished):
     place.tune(3, variants=["weighted_sum"])
-    assert set(tuned.read_tuned(place.out, "shop")) == {"weighted_sum"}
+    assert set(winners.read_tuned(place.out, "shop")) == {"weighted_sum"}
     place.tune(3, variants=["id_only"])
     assert place.files() == finished.files()
 
@@ -402,7 +405,7 @@ def test_unequal_budgets_are_refused_before_any_training(place, counted):
     assert len(counted) == 1
     assert place.files() == before
     place.tune(2, variants=["weighted_sum", "id_only"])
-    assert {winner.finished for winner in tuned.read_record(place.out, "shop").variants.values()} == {2}
+    assert {winner.finished for winner in winners.read_record(place.out, "shop").variants.values()} == {2}
 
 
 def test_a_failed_trial_counts_and_keeps_its_sentence(place, monkeypatch):
@@ -415,10 +418,10 @@ def test_a_failed_trial_counts_and_keeps_its_sentence(place, monkeypatch):
 
     monkeypatch.setattr(experiment, "select", first_diverges)
     place.tune(2, variants=["id_only"])
-    trials = tuned.read_trials(place.out, "shop")
+    trials = winners.read_trials(place.out, "shop")
     assert trials["error"].fillna("").tolist() == ["The loss is not finite.", ""]
     assert trials["value"].isna().tolist() == [True, False]
-    winner = tuned.read_record(place.out, "shop").variants["id_only"]
+    winner = winners.read_record(place.out, "shop").variants["id_only"]
     assert (winner.trial, winner.finished, winner.failed) == (2, 1, 1)
     assert "failed: The loss is not finite, " in place.told[0]
 
@@ -453,7 +456,7 @@ def test_a_wrong_file_gets_a_sentence_with_file_and_field(finished, tmp_path, ch
     change(content)
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(StudyError, match=told) as error:
-        tuned.read_tuned(tmp_path, "shop")
+        winners.read_tuned(tmp_path, "shop")
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
 
@@ -462,22 +465,22 @@ def test_a_wrong_file_gets_a_sentence_with_file_and_field(finished, tmp_path, ch
 def test_a_file_that_is_something_else_is_refused(tmp_path, text):
     (tmp_path / "shop.yaml").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(StudyError, match=r"shop\.yaml: not "):
-        tuned.read_tuned(tmp_path, "shop")
+        winners.read_tuned(tmp_path, "shop")
 
 
 def test_what_was_not_tuned_or_tuned_on_other_data_is_refused_with_the_command(finished, tmp_path):
     with pytest.raises(StudyError, match="gru4recf tune STUDY --trials N --datasets shop"):
-        tuned.read_tuned(tmp_path, "shop")
-    digest = tuned.read_record(finished.out, "shop").data_sha256
-    assert tuned.read_tuned(finished.out, "shop", digest) == tuned.read_tuned(finished.out, "shop")
+        winners.read_tuned(tmp_path, "shop")
+    digest = winners.read_record(finished.out, "shop").data_sha256
+    assert winners.read_tuned(finished.out, "shop", digest) == winners.read_tuned(finished.out, "shop")
     with pytest.raises(StudyError, match="tune again with these data"):
-        tuned.read_tuned(finished.out, "shop", "other")
+        winners.read_tuned(finished.out, "shop", "other")
     with pytest.raises(StudyError, match=r"shop\.trials\.tsv is not there"):
-        tuned.read_trials(tmp_path, "shop")
+        winners.read_trials(tmp_path, "shop")
 
 
 def test_a_control_has_its_networks_settings_and_a_baseline_none(finished):
-    both = tuned.read_tuned(finished.out, "shop")
+    both = winners.read_tuned(finished.out, "shop")
     assert tuned.settings_for(finished.out, "shop", "id_only") == both["id_only"]
     assert set(tuned.settings_for(finished.out, "shop", "weighted_sum")) == {*SPACE, "fusion_weights"}
     assert tuned.settings_for(finished.out, "shop", "popularity") == {}
@@ -485,31 +488,97 @@ def test_a_control_has_its_networks_settings_and_a_baseline_none(finished):
         tuned.settings_for(finished.out, "shop", "parallel_permuted")
 
 
-@pytest.mark.parametrize("head", ["linear", "where_needed"])
-def test_a_control_as_large_as_a_parallel_network_has_the_sizes_of_that_network(monkeypatch, head):
+PARALLEL = {"learning_rate": 0.02, "embedding_size": 128, "hidden_size": 128, "head": "linear"}
+
+
+def test_a_control_of_parallel_concats_size_that_was_not_searched_has_its_networks_settings_at_that_size(monkeypatch):
     own = {
-        "parallel_concat": {"learning_rate": 0.02, "embedding_size": 128, "hidden_size": 64, "head": "linear"},
-        "id_only": {"learning_rate": 0.01, "embedding_size": 64, "hidden_size": 64, "head": head},
-        "concat_input": {"learning_rate": 0.03, "embedding_size": 64, "hidden_size": 128, "head": head},
+        "parallel_concat": PARALLEL,
+        "id_only": {"learning_rate": 0.01, "embedding_size": 64, "hidden_size": 64, "head": "linear"},
     }
     monkeypatch.setattr(tuned, "read_tuned", lambda *_: own)
-    sizes = {"embedding_size": 128, "hidden_size": 64}
-    assert tuned.settings_for("folder", "shop", "id_only_wide") == {"learning_rate": 0.01, **sizes, "head": head}
-    # parallel_concat has a map by choice: one unit more, and it would need the map
-    larger = {**sizes, "hidden_size": 65 if head == "where_needed" else 64}
-    assert tuned.settings_for("folder", "shop", "id_only_matched") == {"learning_rate": 0.01, **larger, "head": head}
-    # state and embedding of this one differ in width, so that it has a linear map whatever its head says
-    found = tuned.settings_for("folder", "shop", "concat_input_matched")
-    assert found == {"learning_rate": 0.03, **sizes, "hidden_size": 65, "head": "where_needed"}
-    own["parallel_concat"]["hidden_size"] = 128
-    found = tuned.settings_for("folder", "shop", "concat_input_matched")
-    assert found == {"learning_rate": 0.03, **sizes, "hidden_size": 128, "head": "where_needed"}
-    assert tuned.settings_for("folder", "shop", "id_only") == own["id_only"]
+    sizes = {"embedding_size": 128, "hidden_size": 128}
+    for control in ("id_only_wide", "id_only_matched"):
+        found = tuned.settings_for("folder", "shop", control)
+        assert found == {"learning_rate": 0.01, **sizes, "head": "where_needed"}
+    assert tuned.settings_for("folder", "shop", "parallel_item_twice") == PARALLEL
+    own["id_only_wide"] = {"learning_rate": 0.007}
+    assert tuned.settings_for("folder", "shop", "id_only_wide") == {"learning_rate": 0.007}
+    with pytest.raises(StudyError, match="concat_input has not been tuned"):
+        tuned.settings_for(Path("folder"), "shop", "concat_input_matched")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "head", "given"),
+    [
+        (128, "linear", {"hidden_size": 128}),
+        (128, "where_needed", {"hidden_size": 128}),
+        # two states are as wide as one embedding, so that the head decides whether parallel_concat has a map
+        (64, "linear", {"hidden_size": 65}),
+        (64, "where_needed", {"hidden_size": 64, "head": "where_needed"}),
+    ],
+)
+def test_a_control_is_given_the_size_of_parallel_concat_whatever_head_is_tried(hidden, head, given):
+    parallel = {**PARALLEL, "hidden_size": hidden, "head": head}
+    for control in ("id_only_wide", "parallel_item_twice"):
+        assert given_size(control, parallel) == {"embedding_size": 128, "hidden_size": hidden}
+    found = given_size("id_only_matched", parallel)
+    assert found == {"embedding_size": 128, **given}
+    features = [TokenFeature("group", np.arange(1000) % 4, 4)]  # over few items, one unit is more than 2%
+
+    def n_parameters(variant, settings):
+        sizes = Sizes(1000, **Settings(**settings).network_options())
+        return sum(p.numel() for p in build(variant, sizes, features, None).parameters())
+
+    wanted = n_parameters("parallel_concat", parallel)
+    for tried in [found["head"]] if "head" in found else ["linear", "where_needed"]:
+        for control in ("id_only_matched", "concat_input_matched", "weighted_sum_matched"):
+            assert n_parameters(control, {**found, "head": tried}) == pytest.approx(wanted, rel=0.02)
+
+
+def test_controls_are_searched_for_after_the_networks_at_the_size_of_parallel_concat(tmp_path, shop, counted):
+    variants = ["id_only", "parallel_concat", "weighted_sum_matched", "parallel_item_twice", "parallel_untrained"]
+    place = Place(tmp_path, shop, variants=variants, settings={**STUDY["settings"], "hidden_size": 32})
+    place.tune(2)
+    trained = [variant for variant, _, _ in counted]
+    assert trained == [v for v in ("id_only", "parallel_concat", *variants[2:4]) for _ in range(2)]
+    record = winners.read_record(place.out, "shop")
+    assert list(record.variants) == ["id_only", "parallel_concat", "weighted_sum_matched", "parallel_item_twice"]
+    sizes = given_size("weighted_sum_matched", record.variants["parallel_concat"].settings)
+    trials = winners.read_trials(place.out, "shop").groupby("variant")
+    for name, value in sizes.items():
+        assert set(trials.get_group("weighted_sum_matched")[name]) == {value}
+    assert set(trials.get_group("weighted_sum_matched")["fusion_weights"]) <= {"learned", "fixed"}
+    assert trials.get_group("weighted_sum_matched")["learning_rate"].nunique() == 2
+    del counted[:]
+    place.tune(2, variants=["id_only_matched"])  # the size is that of the winner in the file
+    assert [variant for variant, _, _ in counted] == ["id_only_matched"] * 2
+    assert set(winners.read_tuned(place.out, "shop")) == {*record.variants, "id_only_matched"}
+
+
+def test_a_control_alone_is_tuned_with_the_network_that_gives_its_size(place, counted):
+    place.tune(1, variants=["id_only_wide"])
+    assert [variant for variant, _, _ in counted] == ["parallel_concat", "id_only_wide"]
+    del counted[:]
+    place.tune(2, variants=["id_only_wide", "parallel_concat"])  # more trials for both: nothing of before is in the way
+    assert [variant for variant, _, _ in counted[:2]] == ["parallel_concat", "id_only_wide"]
+    assert {winner.finished for winner in winners.read_record(place.out, "shop").variants.values()} == {2}
+
+
+def test_networks_that_fail_leave_their_controls_untouched(place, counted, monkeypatch):
+    def failing(run, data):
+        counted.append((run.variant, run.seed, run.settings))
+        raise StudyError("It diverged.")
+
+    monkeypatch.setattr(experiment, "select", failing)
+    with pytest.raises(RunError, match=r"parallel_concat: It diverged\."):
+        place.tune(1, variants=["id_only_wide"])
+    assert [variant for variant, _, _ in counted] == ["parallel_concat"]
 
 
 def test_winners_without_their_trials_are_not_joined(place):
     place.tune(1, variants=["id_only"])
-    tuned.trials_path(place.out, "shop").unlink()
+    winners.trials_path(place.out, "shop").unlink()
     with pytest.raises(StudyError, match=r"shop\.trials\.tsv is not there"):
         place.tune(1, variants=["weighted_sum"])
 
@@ -544,7 +613,7 @@ def test_the_command_tunes(place, monkeypatch):
     assert answer.exit_code == 0, answer.output
     assert "in trial 1 of 1: learning_rate 0.004, batch_size 24" in answer.output
     assert set(place.files()) == {"shop.yaml", "shop.trials.tsv"}
-    assert tuned.read_record(place.out, "shop").code_sha256 == code_digest("parallel_concat")
+    assert winners.read_record(place.out, "shop").code_sha256 == code_digest("parallel_concat")
 
 
 def test_files_name_no_place_of_this_machine(finished):
@@ -596,5 +665,5 @@ def test_the_figure_has_one_panel_per_data_set_and_bears_failures_alone():
 
 def test_the_figure_reads_the_committed_form(finished, tmp_path):
     shutil.copytree(finished.out, tmp_path / "tuned")
-    figures.save(figures.best_so_far(tuned.read_trials(tmp_path / "tuned", "shop")), tmp_path, "tuning")
+    figures.save(figures.best_so_far(winners.read_trials(tmp_path / "tuned", "shop")), tmp_path, "tuning")
     assert (tmp_path / "tuning.png").stat().st_size > 5000
