@@ -128,7 +128,7 @@ def study(
 
 @main.command(epilog=EXIT_CODES)
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("--trials", required=True, type=click.IntRange(1), help="Trials of each network on each data set.")
+@click.option("--trials", required=True, type=click.IntRange(1), help="Trials of each network or control.")
 @click.option("--finalists", type=click.IntRange(1), help="Best trials that are repeated. [default: 5; 1: none]")
 @click.option("--datasets", help="Only these of the study's data sets, separated by commas.")
 @click.option("--variants", help="Only these networks and controls, separated by commas. [default: the study's]")

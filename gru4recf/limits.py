@@ -1,12 +1,12 @@
 """What limits a study, in whole sentences: what a reader must know before believing its verdict."""
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gru4recf import space, winners
+from gru4recf.budget import Tuned
 from gru4recf.comparison import source
 from gru4recf.evidence import Evidence, datasets_of
 from gru4recf.models import BASELINES, NETWORKS
@@ -75,11 +75,10 @@ def _of_tuning(evidence: Evidence) -> list[str]:
         notes.append(f"Trials of a search ended at its limit of epochs: {'; '.join(told)}.")
     if told := [line for line in map(_at_ends, searched) if line]:
         notes.append(f"Winners at an end of what was searched, beyond which better ones may lie: {'; '.join(told)}.")
-    present = set(evidence.results["variant"])
-    if told := [line for line in (_not_searched(label, present) for label in searched) if line]:
+    if told := [line for line in (_not_searched(evidence, label) for label in searched) if line]:
         notes.append(
-            "Controls of parallel_concat's size that no search was made for, so that they have the settings of the "
-            f"network that they are a control of: {'; '.join(told)}."
+            "No search was made for some controls of parallel_concat's size, which have the settings of the network "
+            f"that they are a control of: {'; '.join(told)}."
         )
     return notes
 
@@ -109,7 +108,7 @@ def _searches(evidence: Evidence) -> dict[str, str]:
     return {label: entries[label]["tuned_as"] or label for label in evidence.real if evidence.study["tuned"]}
 
 
-def _records(evidence: Evidence) -> dict[str, winners.Tuned]:
+def _records(evidence: Evidence) -> dict[str, Tuned]:
     """Return data set -> the record of the search behind its settings."""
     return {label: winners.read_record(_tuned_folder(), other) for label, other in _searches(evidence).items()}
 
@@ -118,12 +117,12 @@ def _tuned_folder() -> Path:
     return find_in_checkout("studies") / "tuned"
 
 
-def _stopped_otherwise(record: winners.Tuned, settings: dict[str, Any]) -> bool:
+def _stopped_otherwise(record: Tuned, settings: dict[str, Any]) -> bool:
     """Return whether the settings were chosen by trainings that stopped by other rules than the runs."""
     return (record.patience, record.n_epochs) != (settings["patience"], settings["n_epochs"])
 
 
-def _tuned_otherwise(record: winners.Tuned, settings: dict[str, Any]) -> list[str]:
+def _tuned_otherwise(record: Tuned, settings: dict[str, Any]) -> list[str]:
     """Return the options that the runs have otherwise than the trials had, but for those of the data, and `retrain`,
     which comes after validation.
     """
@@ -159,10 +158,14 @@ def _at_ends(label: str) -> str:
     return f"{' and '.join(told)} on {label}" if told else ""
 
 
-def _not_searched(label: str, variants: Collection[str]) -> str:
-    """Return which of `variants` are controls of `parallel_concat`'s size that have no winner of their own."""
+def _not_searched(evidence: Evidence, label: str) -> str:
+    """Return which controls of `parallel_concat`'s size have runs with settings searched on `label`, but no winner of
+    their own there.
+    """
     found = winners.read_record(_tuned_folder(), label).variants
-    missing = [variant for variant in space.AS_LARGE_AS_PARALLEL if variant in variants and variant not in found]
+    users = [name for name, other in _searches(evidence).items() if other == label]
+    present = set(evidence.results.loc[evidence.results["dataset"].isin(users), "variant"])
+    missing = [variant for variant in space.AS_LARGE_AS_PARALLEL if variant in present and variant not in found]
     return f"{', '.join(missing)} on {label}" if missing else ""
 
 

@@ -45,7 +45,7 @@ class Search:
     dataset: str
     variant: str
     settings: Settings
-    """The study's own: the first trial, and what is not searched."""
+    """The study's own, for a control with the size given to it: the first trial, and what is not searched."""
     n_trials: int
     n_finalists: int
     """1: the best trial wins without repeats."""
@@ -73,11 +73,6 @@ class Search:
     def further_seeds(self) -> range:
         """The seeds that finalists are repeated with."""
         return range(self.seed + 1, self.seed + 1 + repeats(self.n_finalists))
-
-    @property
-    def n_trainings(self) -> int:
-        """How many trainings the search takes, at most."""
-        return self.n_trials + min(self.n_finalists, self.n_trials) * len(self.further_seeds)
 
     def trials(self) -> list[Trial]:
         """Return the first `n_trials` ended trials, finalists with their repeats; another call may have made more."""

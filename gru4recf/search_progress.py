@@ -1,21 +1,20 @@
 """What a tuning tells while it works: each training as it ends, and the time that is left."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
-from gru4recf.search import SELECTED_ON, News, Search
+from gru4recf.search import SELECTED_ON, News
 
 
 class Progress:
     """Counts trainings and tells each with the time that is left, by the pace of its data set."""
 
-    def __init__(self, searches: Sequence[Search], jobs: int, tell: Callable[[str], None]):
-        self.tell, self.jobs = tell, min(jobs, len(searches))
-        self.n_trainings, self.n_ended = sum(job.n_trainings for job in searches), 0
-        self.left = defaultdict(int)
+    def __init__(self, n_trainings: Mapping[str, int], jobs: int, tell: Callable[[str], None]):
+        """`n_trainings` has each data set's, `jobs` the searches at once."""
+        self.tell, self.jobs = tell, jobs
+        self.n_trainings, self.n_ended = sum(n_trainings.values()), 0
+        self.left = dict(n_trainings)
         self.seconds = defaultdict(list)
-        for job in searches:
-            self.left[job.label] += job.n_trainings
 
     def hear(self, news: News) -> None:
         """Take in what a search reports."""

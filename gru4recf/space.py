@@ -1,11 +1,11 @@
-"""What tuning searches: the same for every variant, wide enough for the study's own settings.
+"""What tuning searches: the same for every network, wide enough for the study's own settings.
 
 A space is name of a setting -> a range on a logarithmic scale, or a list of choices. Batch order, embedding width, the
 linear map before the output, dropout, learning rate and batch size are what moved results most (the protocol's list).
 
-A control that shows what size brings, or which way of fusing is best at one size, is given the sizes of the tuned
-`parallel_concat`; all else is searched for it as for a network. The other controls are `parallel_concat` itself with
-something taken from it, and keep its settings.
+A control that shows what size or a second network brings, or which way of fusing is best at one size, is given the
+sizes of the tuned `parallel_concat`; all else is searched for it as for a network. The other controls are
+`parallel_concat` with other features, or untrained, and take its settings.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,9 +28,9 @@ SPACE: Space = {
     "order": ["shuffled", "by_time"],
     "head": ["linear", "where_needed"],
 }
-"""What every variant searches: a range on a logarithmic scale, or a list of choices."""
+"""What every network searches: a range on a logarithmic scale, or a list of choices."""
 OWN_SPACE: dict[str, Space] = {"weighted_sum": {"fusion_weights": ["learned", "fixed"]}}
-"""Variant -> what only it has; searched within the same number of trials."""
+"""Network -> what only it and its controls have; searched within the same number of trials."""
 PARALLEL = "parallel_concat"
 SIZES = ("embedding_size", "hidden_size")
 MATCHED = "_matched"
@@ -62,7 +62,7 @@ def given_size(variant: str, parallel: Mapping[str, Any]) -> dict[str, Any]:
         variant: the control.
         parallel: the tuned settings of `parallel_concat`.
     """
-    size = {name: parallel[name] for name in SIZES if name in parallel}
+    size = {name: parallel[name] for name in SIZES}
     if variant.endswith(MATCHED) and 2 * parallel["hidden_size"] == parallel["embedding_size"]:
         if parallel["head"] == "linear":
             size["hidden_size"] += 1
@@ -72,12 +72,12 @@ def given_size(variant: str, parallel: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def common_space(settings: Settings) -> Space:
-    """Return the space all variants share: `SPACE`, widened where the study's own value lies outside."""
+    """Return the space all networks share: `SPACE`, widened where the study's own value lies outside."""
     return {name: _with(values, getattr(settings, name)) for name, values in SPACE.items()}
 
 
 def own_spaces(settings: Settings) -> dict[str, Space]:
-    """Return variant -> what only it searches, widened in the same way."""
+    """Return network -> what only it and its controls search, widened in the same way."""
     return {v: {n: _with(c, getattr(settings, n)) for n, c in space.items()} for v, space in OWN_SPACE.items()}
 
 
@@ -86,8 +86,8 @@ def space_of(variant: str, settings: Settings, given: Iterable[str] = ()) -> Spa
 
     Args:
         variant: the variant.
-        settings: the study's own.
-        given: names of those that are a single choice, see `given_size`.
+        settings: the study's own, for a control with what is given to it.
+        given: names of what is given, which becomes a single choice; see `given_size`.
     """
     space = {**common_space(settings), **own_spaces(settings).get(network_of(variant), {})}
     return space | {name: [getattr(settings, name)] for name in given}

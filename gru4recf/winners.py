@@ -1,7 +1,8 @@
 """Tuned settings on disk: the winners in `LABEL.yaml`, which studies read, and all trials in `LABEL.trials.tsv`.
 
-One file holds one budget: every variant in it had the same trials, epochs, space, seed, data and code. Variants that
-are tuned later join it; what would give one variant more tuning than another is refused.
+One file holds one budget: every variant in it had the same trials, epochs, seed, data and code, and the same space, but
+that controls are given their sizes. Variants that are tuned later join it; what would give one variant more tuning than
+another is refused.
 """
 
 import re
@@ -10,72 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
 
+from gru4recf.budget import Budget, Tuned, Winner, differences
 from gru4recf.errors import StudyError, unknown_name
 from gru4recf.files import locked, write_text
-from gru4recf.models import VARIANTS
+from gru4recf.models import CONTROLS, VARIANTS
+from gru4recf.results import code_digest
 from gru4recf.settings import Settings, validated
-from gru4recf.space import SEARCHED, Space, network_of
+from gru4recf.space import PARALLEL, SEARCHED, given_size, network_of
 from gru4recf.trials import Row, Trial, best_of, frame_of, read_rows, row_of, write_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NOTE = "# Written by `gru4recf tune`; studies read the settings. Trial 1 is the study's own settings.\n"
-
-
-class Budget(BaseModel):
-    """What all variants of one file have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dataset: str
-    selected_on: str
-    data_sha256: str
-    code_sha256: str
-    versions: dict[str, str]
-    seed: int
-    """Of the search and of every training in it."""
-    trials: int = Field(ge=1)
-    """Trials of each variant; failed ones count."""
-    random_trials: int = Field(ge=1)
-    """How many of them must have ended well before proposals learn from them."""
-    finalists: int = Field(1, ge=1)
-    """How many of them, the best, were repeated with further seeds; the highest mean won."""
-    repeats: int = Field(0, ge=0)
-    """Further seeds of each finalist."""
-    n_epochs: int = Field(ge=1)
-    """Epochs at most, of each trial."""
-    patience: int = Field(ge=1)
-    fixed: dict[str, Any]
-    """The settings that are not searched."""
-    space: Space
-    own_space: dict[str, Space]
-    """Variant -> what only it searches."""
-
-
-class Winner(BaseModel):
-    """One variant's best trial; `value` is the mean of its trainings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    value: float
-    trial: int = Field(ge=1)
-    best_epoch: int = Field(ge=1)
-    finished: int = Field(ge=1)
-    failed: int = Field(ge=0)
-    settings: dict[str, Any]
-
-
-class Tuned(Budget):
-    """The content of one file."""
-
-    variants: dict[str, Winner] = Field(min_length=1)
-
-    def budget(self) -> Budget:
-        """Return the file without its winners."""
-        return Budget(**self.model_dump(exclude={"variants"}))
+NOTE = "# Written by `gru4recf tune`; studies read the settings. Trial 1 is the study's own settings, a control's at its size.\n"
 
 
 def tuned_path(folder: Path, label: str) -> Path:
@@ -135,75 +84,93 @@ def read_trials(folder: Path, label: str) -> "pd.DataFrame":
     return frame_of(read_rows(trials_path(folder, label)))
 
 
-def kept(folder: Path, budget: Budget, variants: Sequence[str]) -> dict[str, Winner]:
-    """Return the winners that stay in the file when `variants` are tuned.
+def check_budget(folder: Path, budget: Budget, variants: Sequence[str]) -> None:
+    """Refuse to tune `variants` with another budget than that of variants that would stay in the file.
 
     Raises:
-        StudyError: where these had another budget, naming what differs and the variants.
+        StudyError: naming what differs and the variants.
     """
-    return _kept(folder, budget, variants)[0]
+    _kept(folder, budget, variants)
 
 
 def write_tuned(
     folder: Path, budget: Budget, trials: Mapping[str, Sequence[Trial]], to_come: Sequence[str] = ()
-) -> Path:
+) -> list[str]:
     """Write the winners and all trials of the tuned variants; variants tuned before with this budget are kept.
 
     Args:
         folder: where the files go.
         budget: what all variants had.
         trials: variant -> its trials, at least one of them without an error.
-        to_come: variants that are tuned next, so that what was found for them before is not kept.
+        to_come: variants that are tuned next, so that what they had with another budget is in nobody's way.
+
+    Returns:
+        Controls that could not be kept: they have the size of another `parallel_concat`, or their code was changed.
 
     Raises:
-        StudyError: as `kept`.
+        StudyError: as `check_budget`.
     """
     label = budget.dataset
     with locked(folder):
-        winners, rows = _kept(folder, budget, [*trials, *to_come])
-        winners |= {variant: _winner(own) for variant, own in trials.items()}
+        winners, rows = _kept(folder, budget, list(trials), to_come)
+        winners |= {variant: _winner(variant, own) for variant, own in trials.items()}
+        lost = [variant for variant in winners if variant in CONTROLS and not _is_current(variant, winners)]
         names = [*budget.space, *dict.fromkeys(name for space in budget.own_space.values() for name in space)]
         rows |= {variant: [row_of(label, variant, trial, names) for trial in own] for variant, own in trials.items()}
-        ordered = sorted(winners, key=VARIANTS.index)
+        ordered = [variant for variant in VARIANTS if variant in winners and variant not in lost]
         write_rows(trials_path(folder, label), [row for variant in ordered for row in rows[variant]], names)
-        content = {**budget.model_dump(), "variants": {variant: winners[variant].model_dump() for variant in ordered}}
+        found = {variant: winners[variant].model_dump(exclude_none=True) for variant in ordered}
+        content = {**budget.model_dump(), "variants": found}
         text = yaml.safe_dump(content, sort_keys=False, width=120, default_flow_style=False, allow_unicode=True)
         write_text(tuned_path(folder, label), NOTE + text)
-    return tuned_path(folder, label)
+    return lost
 
 
-def _kept(folder: Path, budget: Budget, variants: Sequence[str]) -> tuple[dict[str, Winner], dict[str, list[Row]]]:
+def _kept(
+    folder: Path, budget: Budget, variants: Sequence[str], to_come: Sequence[str] = ()
+) -> tuple[dict[str, Winner], dict[str, list[Row]]]:
     """Return the winners and trials in the file of variants other than `variants`."""
     path = tuned_path(folder, budget.dataset)
     if not path.is_file():
         return {}, {}
     record = read_record(folder, budget.dataset)
     staying = {variant: winner for variant, winner in record.variants.items() if variant not in variants}
-    if staying and (different := _differences(record.budget(), budget)):
+    if different := differences(record.budget(), budget):
+        staying = {variant: winner for variant, winner in staying.items() if variant not in to_come}
+    if staying and different:
         raise StudyError(
             f"{path} holds {', '.join(staying)}, tuned with other {different}, and all variants get the same budget: "
             f"tune them together (--variants {','.join([*staying, *variants])}), or choose another --out."
         )
-    rows = read_rows(trials_path(folder, budget.dataset)) if staying else []
-    return staying, {variant: [row for row in rows if row["variant"] == variant] for variant in staying}
+    table = read_rows(trials_path(folder, budget.dataset)) if staying else []
+    rows = {variant: [row for row in table if row["variant"] == variant] for variant in staying}
+    if missing := [variant for variant in staying if not rows[variant]]:
+        raise StudyError(
+            f"{trials_path(folder, budget.dataset)} has no trials of {', '.join(missing)}; tune them again (--variants "
+            f"{','.join(missing)})."
+        )
+    return staying, rows
 
 
-def _differences(there: Budget, here: Budget) -> str:
-    """Return the names of the fields that differ, numbers with both values; empty where none does."""
-    old, new = there.model_dump(), here.model_dump()
-    return ", ".join(
-        f"{name} ({old[name]}, not {new[name]})" if isinstance(new[name], int) else name
-        for name in new
-        if old[name] != new[name]
-    )
+def _is_current(control: str, winners: Mapping[str, Winner]) -> bool:
+    """Return whether a control is what a search would look for now: its own code, at the size of `parallel_concat`."""
+    winner, parallel = winners[control], winners.get(PARALLEL)
+    if parallel is None or winner.code_sha256 != code_digest(control):
+        return False
+    return given_size(control, parallel.settings).items() <= winner.settings.items()
 
 
-def _winner(trials: Sequence[Trial]) -> Winner:
+def _winner(variant: str, trials: Sequence[Trial]) -> Winner:
     best = best_of(trials)
     failed = sum(trial.value is None for trial in trials)
-    counts = {"finished": len(trials) - failed, "failed": failed}
     return Winner(
-        value=best.mean, trial=best.number, best_epoch=best.best_epoch, **counts, settings=dict(best.settings)
+        value=best.mean,
+        trial=best.number,
+        best_epoch=best.best_epoch,
+        finished=len(trials) - failed,
+        failed=failed,
+        settings=dict(best.settings),
+        code_sha256=code_digest(variant) if variant in CONTROLS else None,
     )
 
 

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gru4recf import experiment, figures, tuned, tuning, winners
+from gru4recf import experiment, figures, search_plan, tuned, tuning, winners
 from gru4recf.cli import main
 from gru4recf.data.features import TokenFeature
 from gru4recf.data.synthetic import make_synthetic
 from gru4recf.errors import RunError, StudyError
 from gru4recf.figures import colour_of
 from gru4recf.files import locked
-from gru4recf.models import build
+from gru4recf.models import CONTROLS, build
 from gru4recf.models.base import Sizes
 from gru4recf.results import code_digest
 from gru4recf.search import N_RANDOM, N_REPEATS, next_settings, search
@@ -64,10 +64,15 @@ class Place:
 
     def tune(self, n_trials, *, jobs=1, n_finalists=1, **options):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tuning, "RUNS", self.folder / "runs")
-            patch.setattr(tuning, "code_digest", lambda variant: self.code)
+            patch.setattr(search_plan, "RUNS", self.folder / "runs")
+            for module in (search_plan, winners):
+                patch.setattr(module, "code_digest", self._digest)
             options |= {"n_trials": n_trials, "n_finalists": n_finalists, "jobs": jobs, "out": self.out}
             tuning.tune(self.study, tell=self.told.append, **options)
+
+    def _digest(self, variant):
+        """Return a control's own digest, or that of all networks."""
+        return f"{self.code} of {variant}" if variant in CONTROLS else self.code
 
     def files(self):
         return {path.name: path.read_bytes() for path in self.out.iterdir()}
@@ -352,7 +357,7 @@ def test_changed_code_starts_anew(place, counted):
 
 def test_a_search_that_another_process_makes_is_waited_for(place, counted):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "RUNS", place.folder / "runs")
+        patch.setattr(search_plan, "RUNS", place.folder / "runs")
         patch.setattr(tuning, "_make", lambda work, *_: searches.extend(job for _, own in work for job in own) or {})
         searches = []
         tuning.tune(place.study, n_trials=1, n_finalists=1, out=place.out, tell=print)
@@ -565,6 +570,65 @@ def test_a_control_alone_is_tuned_with_the_network_that_gives_its_size(place, co
     assert {winner.finished for winner in winners.read_record(place.out, "shop").variants.values()} == {2}
 
 
+def test_a_call_killed_between_networks_and_controls_loses_no_control_that_was_tuned(tmp_path, shop, counted):
+    place = Place(tmp_path, shop, variants=["parallel_concat", "id_only_wide", "id_only_matched"])
+    place.tune(1, variants=["parallel_concat", "id_only_wide"])
+    with killed_after(2, counted):
+        place.tune(1)
+    assert set(winners.read_tuned(place.out, "shop")) == {"parallel_concat", "id_only_wide"}
+    place.tune(1)
+    assert [variant for variant, _, _ in counted] == ["parallel_concat", "id_only_wide", "id_only_matched"]
+    assert set(winners.read_tuned(place.out, "shop")) == {"parallel_concat", "id_only_wide", "id_only_matched"}
+
+
+def test_a_control_of_another_size_than_the_new_parallel_concat_is_taken_out_and_told(tmp_path, shop):
+    Place(tmp_path, shop).tune(1, variants=["id_only_wide"])
+    larger = Place(tmp_path, shop, settings={**STUDY["settings"], "hidden_size": 128})
+    larger.tune(1, variants=["parallel_concat"])
+    assert set(winners.read_tuned(larger.out, "shop")) == {"parallel_concat"}
+    assert any("no longer has id_only_wide" in line for line in larger.told)
+    assert set(winners.read_trials(larger.out, "shop")["variant"]) == {"parallel_concat"}
+
+
+def test_a_control_whose_own_code_has_changed_is_taken_out(place, counted):
+    place.tune(1, variants=["id_only_wide", "id_only_matched"])
+    record = winners.read_record(place.out, "shop")
+    assert record.code_sha256 == "code"
+    assert record.variants["parallel_concat"].code_sha256 is None
+    assert record.variants["id_only_wide"].code_sha256 == "code of id_only_wide"
+    digest = place._digest
+    place._digest = lambda variant: "new" if variant == "id_only_wide" else digest(variant)
+    place.tune(1, variants=["id_only_matched"])
+    assert set(winners.read_tuned(place.out, "shop")) == {"parallel_concat", "id_only_matched"}
+    assert any("no longer has id_only_wide" in line for line in place.told)
+    del counted[:]
+    place.tune(1, variants=["id_only_wide"])
+    assert [variant for variant, _, _ in counted] == ["id_only_wide"]
+
+
+def test_winners_whose_trials_were_lost_are_named(place):
+    place.tune(1, variants=["id_only", "weighted_sum"])
+    path = winners.trials_path(place.out, "shop")
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "weighted_sum" not in line))
+    with pytest.raises(StudyError, match=r"no trials of weighted_sum; tune them again \(--variants weighted_sum\)"):
+        place.tune(1, variants=["id_only"])
+
+
+def test_controls_on_data_without_features_are_refused_before_any_training(tmp_path, shop, counted):
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    shutil.copy(shop / "shop.inter", plain / "plain.inter")
+    place = Place(tmp_path, plain, variants=["id_only", "id_only_wide"])
+    with pytest.raises(StudyError, match="parallel_concat need item features"):
+        place.tune(1)
+    assert counted == []
+
+
+def test_progress_counts_controls_from_the_start(place):
+    place.tune(1, variants=["id_only_wide"])
+    assert [line.split("]")[0] for line in place.told if line.startswith("[")] == ["[1/2", "[2/2"]
+
+
 def test_networks_that_fail_leave_their_controls_untouched(place, counted, monkeypatch):
     def failing(run, data):
         counted.append((run.variant, run.seed, run.settings))
@@ -607,7 +671,7 @@ def test_a_study_without_networks_or_data_is_refused(tmp_path, shop):
 
 
 def test_the_command_tunes(place, monkeypatch):
-    monkeypatch.setattr(tuning, "RUNS", place.folder / "runs")
+    monkeypatch.setattr(search_plan, "RUNS", place.folder / "runs")
     arguments = ["tune", place.study, "--trials", 1, "--finalists", 1, "--variants", "id_only", "--out", place.out]
     answer = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert answer.exit_code == 0, answer.output

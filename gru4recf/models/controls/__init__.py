@@ -13,4 +13,4 @@ CONTROLS = {
     "parallel_permuted": "parallel_concat",
     "parallel_untrained": "parallel_concat",
 }
-"""Control -> the network it is a control of, whose tuned settings it takes; a module of its name has its `build`."""
+"""Control -> the network it is a control of; a module of the control's name has its `build`."""
