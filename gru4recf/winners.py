@@ -24,7 +24,7 @@ from gru4recf.trials import Row, Trial, best_of, frame_of, read_rows, row_of, wr
 if TYPE_CHECKING:
     import pandas as pd
 
-NOTE = "# Written by `gru4recf tune`; studies read the settings. Trial 1 is the study's own settings, a control's at its size.\n"
+NOTE = "# Written by `gru4recf tune`; studies read the settings. Trial 1 is the study's own settings.\n"
 
 
 def tuned_path(folder: Path, label: str) -> Path:

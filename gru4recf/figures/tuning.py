@@ -19,10 +19,10 @@ N_COLUMNS = 2
 
 @captioned(
     "Best validation MRR@20 so far against the number of trials, the same number for every variant. Trial 1 is the "
-    "study's own settings, a control's at the size of parallel_concat; a marker is a trial that was better than all before. Each trial is one training, so lines "
-    "are without error bars. Right of the last trial: the trial that is taken, at its mean over seeds, where the best "
-    "were repeated. Where lines still rise or cross near the right edge, more trials could change the order. "
-    "Beginnings far below the end of all lines are cut off."
+    "study's own settings, for a control at the size of parallel_concat; a marker is a trial that was better than all "
+    "before. Each trial is one training, so lines are without error bars. Right of the last trial: the trial that is "
+    "taken, at its mean over seeds, where the best were repeated. Where lines still rise or cross near the right edge, "
+    "more trials could change the order. Beginnings far below the end of all lines are cut off."
 )
 def best_so_far(trials: pd.DataFrame) -> Picture:
     """Draw the running best of every variant, one panel per data set.
