@@ -622,3 +622,18 @@ def test_a_figure_without_rows_is_said_to_be_missing_and_leaves_no_old_file(tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"worth.png", "worth.pdf"}
     figures.show_if_any(figures.worth_of_features, pd.DataFrame(), tmp_path, "worth")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("n_variants", [6, 12, len(VARIANTS)])
+def test_a_legend_keeps_inside_its_figure(n_variants):
+    rows = [
+        {"dataset": "shop", "variant": variant, "trial": trial, "value": 0.1}
+        for variant in VARIANTS[:n_variants]
+        for trial in (1, 2)
+    ]
+    figure = figures.best_so_far(pd.DataFrame(rows))
+    figure.draw_without_rendering()
+    inside = figure.legends[0].get_window_extent()
+    assert inside.x0 >= 0
+    assert inside.x1 <= figure.bbox.x1
+    assert len(legend(figure)) == n_variants

@@ -56,6 +56,7 @@ OTHER_COLOURS = ("#882255", "#117733", "#332288", "#999933", "#AA4499", "#44AA99
 OTHER_MARKERS = "<>pHd8"
 DATA_COLOUR = "#4C6A80"  # of figures that show data, not variants
 MOST_IN_A_ROW = 6  # entries of a legend
+CHARACTER, HANDLE = 0.058, 7  # inches of a letter in a legend; letters that a line with its marker and gaps takes
 BAND = 2.0  # percent; differences inside are equivalent
 BAND_COLOUR = "#EFEFE4"
 
@@ -202,9 +203,18 @@ def variant_handles(variants: Iterable[str], labels: Iterable[str] | None = None
 
 
 def legend_below(figure: Figure, handles: list[Artist]) -> None:
-    """Put one legend for all panels below them."""
+    """Put one legend for all panels below them, in as few rows as its names leave room for."""
+    names = [str(handle.get_label()) for handle in handles]
     n_rows = -(-len(handles) // MOST_IN_A_ROW)
+    while n_rows < len(handles) and _legend_width(names, n_rows) > figure.get_figwidth():
+        n_rows += 1
     figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // n_rows))
+
+
+def _legend_width(names: list[str], n_rows: int) -> float:
+    """Return about how many inches a legend takes that is filled column by column."""
+    columns = [names[i : i + n_rows] for i in range(0, len(names), n_rows)]
+    return sum(CHARACTER * (HANDLE + max(map(len, column))) for column in columns)
 
 
 def whole_numbers() -> MaxNLocator:
