@@ -32,6 +32,8 @@ class Budget(BaseModel):
     patience: int = Field(ge=1)
     fixed: dict[str, Any]
     """The settings that are not searched."""
+    first: dict[str, Any]
+    """The study's own values of those that are: the first trial."""
     space: Space
     own_space: dict[str, Space]
     """Network -> what only it and its controls search."""

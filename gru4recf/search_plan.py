@@ -92,6 +92,7 @@ def plan_searches(
         n_epochs=settings.n_epochs,
         patience=settings.patience,
         fixed=settings.model_dump(exclude={*searched, "n_epochs", "patience"}),
+        first=settings.model_dump(include=searched),
         space=space,
         own_space=own_space,
     )
@@ -101,8 +102,9 @@ def plan_searches(
 
 def _key(budget: Budget, variant: str, first: Settings) -> str:
     """Return a folder name: another one whenever anything but the numbers of trials and finalists differs, so
-    nothing is mixed.
+    nothing is mixed. `first` holds all that the first trial sets.
     """
-    decided_by = [budget.model_dump(exclude={"trials", "finalists", "repeats"}), variant, first.model_dump()]
+    effort = {"trials", "finalists", "repeats"}
+    decided_by = [budget.model_dump(exclude={*effort, "first"}), variant, first.model_dump()]
     digest = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
     return re.sub(r"[^\w.-]+", "_", f"{budget.dataset}-{variant}-{digest[:10]}")

@@ -581,13 +581,23 @@ def test_a_call_killed_between_networks_and_controls_loses_no_control_that_was_t
     assert set(winners.read_tuned(place.out, "shop")) == {"parallel_concat", "id_only_wide", "id_only_matched"}
 
 
-def test_a_control_of_another_size_than_the_new_parallel_concat_is_taken_out_and_told(tmp_path, shop):
-    Place(tmp_path, shop).tune(1, variants=["id_only_wide"])
-    larger = Place(tmp_path, shop, settings={**STUDY["settings"], "hidden_size": 128})
-    larger.tune(1, variants=["parallel_concat"])
-    assert set(winners.read_tuned(larger.out, "shop")) == {"parallel_concat"}
-    assert any("no longer has id_only_wide" in line for line in larger.told)
-    assert set(winners.read_trials(larger.out, "shop")["variant"]) == {"parallel_concat"}
+def test_a_control_of_another_size_than_the_new_parallel_concat_is_taken_out_and_told(place, monkeypatch):
+    place.tune(1, variants=["id_only_wide"])
+    size = {"embedding_size": 64, "hidden_size": 128}
+    monkeypatch.setattr(winners, "given_size", lambda control, parallel: size)  # as if another trial had won
+    place.tune(1, variants=["parallel_concat"])
+    assert set(winners.read_tuned(place.out, "shop")) == {"parallel_concat"}
+    assert any("no longer has id_only_wide" in line for line in place.told)
+    assert set(winners.read_trials(place.out, "shop")["variant"]) == {"parallel_concat"}
+
+
+def test_another_first_trial_is_another_budget(tmp_path, shop, counted):
+    Place(tmp_path, shop).tune(1, variants=["id_only"])
+    other = Place(tmp_path, shop, settings={**STUDY["settings"], "hidden_size": 128})
+    with pytest.raises(StudyError, match="id_only, tuned with other first"):
+        other.tune(1, variants=["weighted_sum"])
+    assert len(counted) == 1
+    assert winners.read_record(other.out, "shop").first["hidden_size"] == 64
 
 
 def test_a_control_whose_own_code_has_changed_is_taken_out(place, counted):
