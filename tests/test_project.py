@@ -111,14 +111,26 @@ def test_what_the_readme_says_in_words_is_what_the_reports_have():
     from gru4recf.files import read_json
 
     full, equal = (read_json(ROOT / "reports" / name / "verdict.json") for name in ("full", "equal_settings"))
-    at_equal_size = {
-        row["data set"]: row[OTHER_SAME_SIZE]
-        for row in full["answers"]
-        if full["sources"][row["data set"]] in ("eshop", "onlineretail") and row[OTHER_SAME_SIZE]
-    }
-    assert at_equal_size
-    assert {told[0] for told in at_equal_size.values()} == {"-"}, "ahead of the best other fusion on no part"
-    beside = [row["best fusion, best simple baseline"] for row in equal["answers"]]
-    own = [told for told in beside if not told.endswith("(popularity)")]
-    assert len(own) == 2
-    assert all(told[0] == "-" and told.endswith("(markov_features)") for told in own)
+
+    def interval(told):
+        return tuple(map(float, re.search(r"\[(\S+)%, (\S+)%\]", told).groups()))
+
+    at_equal_size = {row["data set"]: interval(row[OTHER_SAME_SIZE]) for row in full["answers"] if row[OTHER_SAME_SIZE]}
+    assert all(low <= 0 for low, _ in at_equal_size.values()), "nowhere ahead of the best other fusion"
+    parts = [*(f"eshop-{n}pct" for n in (1, 2, 5, 10)), "onlineretail-1pct", "onlineretail-2pct"]
+    assert all(at_equal_size[label][1] < 0 for label in parts), "behind it on these"
+    for row in equal["answers"]:
+        low, high = interval(row["best fusion, best simple baseline"])
+        assert row["best fusion, best simple baseline"].endswith("(markov_features)")
+        assert low <= 0, "nowhere above"
+        assert high < 0 or equal["sources"][row["data set"]] == "eshop", "below on all of Online Retail"
+    pays = full["overall"]["features_pay"]["datasets"]
+    assert pays["eshop"]["verdict"] == "equivalent"
+    assert {pays[label]["verdict"] for label in pays if label.startswith(("retail", "ml"))} == {"inconclusive"}
+    refuted = [row for row in full["claims"] if (row["claim"], row["verdict"]) == ("features_pay", "refuted")]
+    assert [(row["dataset"], row["worse"], row["metric"]) for row in refuted] == [
+        ("onlineretail-2pct", "parallel_item_twice", "MRR@20")
+    ]
+    newest = [row for row in full["claims"] if (row["claim"], row["dataset"]) == ("features_pay", "eshop-1pct")]
+    assert all(row["relative_low"] > 0 for row in newest), "above every network without features"
+    assert 2 * sum(row["verdict"] == "supported" for row in newest) == len(newest), "half of its contrasts hold"
