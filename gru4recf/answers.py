@@ -25,8 +25,11 @@ from gru4recf.wording import percent
 
 CANDIDATE = "parallel_concat"
 FUSIONS = ("concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction")
+ALL_FUSIONS = (*FUSIONS, *EQUAL_FUSIONS)
+"""Those of the claims, and two of them once more as large as `parallel_concat`, as networks without features are."""
 FEATURELESS = (REFERENCE, "id_only_wide", EQUAL_SIZE, TWIN)
-OVER_BEST, OVER_TWIN = "the best network without features", "its twin without features"
+ALONE = "feature_only"
+OVER_BEST, OVER_PLAIN, OVER_TWIN = "the best network without features", "ID-only", "its twin without features"
 SAME_SIZE = f"ID-only with {CANDIDATE}'s parameters"
 OTHER_SAME_SIZE = f"{CANDIDATE}, best other with its parameters"
 OTHER_RIVALS = {
@@ -43,9 +46,9 @@ SHOWN = "MRR@20"
 def answer_table(evidence: Evidence, verdict: dict[str, Any]) -> pd.DataFrame:
     """Return one row per data set: the verdict on each claim, and the controls that failed; `parallel_concat` against
     the best other fusion, as built and with as many parameters as `parallel_concat`; the best fusion against the best
-    network without features, against ID-only with as many parameters as `parallel_concat`, and against the best simple
-    baseline. What is best is chosen on validation. In brackets the rival, and of networks its parameters in percent of
-    the other's.
+    network without features, against ID-only with as many parameters as `parallel_concat`, against features alone, and
+    against the best simple baseline. What is best is chosen on validation, the best fusion among those that are as
+    large as `parallel_concat`, too. In brackets the rival, and of networks its parameters in percent of the other's.
     """
     table = pd.DataFrame({label: _row(evidence, label) for label in evidence.real}).T.fillna("")
     if checks := verdict.get("controls"):
@@ -71,12 +74,14 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
     if CANDIDATE in fusions and (matched := tuple(_present(EQUAL_FUSIONS, data))):
         row[OTHER_SAME_SIZE] = _against(evidence, label, CANDIDATE, best_of(matched, data))
     if fusions:
-        row["best fusion"] = best_of(tuple(fusions), data)
+        row["best fusion"] = best_of(tuple(_present(ALL_FUSIONS, data)), data)
     if fusions and others:
         best = best_of(tuple(others), data)
         row["best fusion, best without features"] = _against(evidence, label, row["best fusion"], best)
     if fusions and EQUAL_SIZE in others:
         row[f"best fusion, {SAME_SIZE}"] = _against(evidence, label, row["best fusion"], EQUAL_SIZE, named=False)
+    if fusions and ALONE in data.ranks:
+        row["best fusion, features alone"] = _against(evidence, label, row["best fusion"], ALONE, named=False)
     if fusions and baselines:
         best = best_of(tuple(baselines), data)
         row["best fusion, best simple baseline"] = _against(evidence, label, row["best fusion"], best)
@@ -86,16 +91,18 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
 def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
     """Return what features bring on each data set, by training events per item.
 
-    Twice: the best fusion over the best network without features (ID-only, as it is, wider, with equal parameters, or
-    two networks that read the item), both chosen on validation; and `parallel_concat` over its twin that reads the item
-    twice, alike in all but what it reads.
+    Three times: the best fusion over the best network without features (ID-only, as it is, wider, with equal
+    parameters, or two networks that read the item), both chosen on validation; the best fusion over ID-only as it is,
+    one rival for all; and `parallel_concat` over its twin that reads the item twice, alike in all but what it reads.
 
-    Columns: dataset, family, events_per_item, over, better, worse, metric, relative, low, high (95%, not corrected).
+    Columns: dataset, family, search (that the settings are from), events_per_item, over, better, worse, metric,
+    relative, low, high (95%, not corrected).
     """
-    rows = []
+    rows, entries = [], datasets_of(evidence.study)
     for label in evidence.real:
         data = dataset_ranks(evidence, label)
-        facts = {"dataset": label, "family": family(evidence, label)}
+        searched_on = (entries[label]["tuned_as"] or label) if evidence.study["tuned"] else ""
+        facts = {"dataset": label, "family": family(evidence, label), "search": searched_on}
         facts["events_per_item"] = events_per_item(evidence, label)
         for over, (better, worse) in _pairs(evidence, data).items():
             for metric in metrics:
@@ -107,8 +114,10 @@ def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> p
 
 def _pairs(evidence: Evidence, data: DatasetRanks) -> dict[str, tuple[str, str]]:
     """Return what is compared to see what features bring, as far as it was run."""
-    fusions, others = tuple(_present(FUSIONS, data)), tuple(_featureless(evidence, data))
+    fusions, others = tuple(_present(ALL_FUSIONS, data)), tuple(_featureless(evidence, data))
     pairs = {OVER_BEST: (best_of(fusions, data), best_of(others, data))} if fusions and others else {}
+    if fusions and REFERENCE in others:
+        pairs[OVER_PLAIN] = (best_of(fusions, data), REFERENCE)
     if CANDIDATE in fusions and TWIN in others:
         pairs[OVER_TWIN] = (CANDIDATE, TWIN)
     return pairs

@@ -87,6 +87,18 @@ def answers_table(verdict: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(verdict["answers"]).set_index("data set").rename_axis(index=None, columns="data set")
 
 
+def worth_table(worth: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per data set of `answers.worth_of_features`: each gain with its interval, and what is compared."""
+    gains = [
+        f"{percent(row.relative)} [{percent(row.low)}, {percent(row.high)}] ({row.better}, {row.worse})"
+        for row in worth.itertuples()
+    ]
+    columns = "over " + worth["over"] + ", " + worth["metric"]
+    table = worth.assign(gain=gains, column=columns).pivot(index="dataset", columns="column", values="gain")
+    ordered = table.reindex(index=worth["dataset"].unique(), columns=columns.unique())
+    return ordered.fillna("").rename_axis(index=None, columns="data set")
+
+
 def choices_table(choices: pd.DataFrame) -> pd.DataFrame:
     """Return one row per choice of `answers.choices`: on which data sets `parallel_concat` wins, loses, is equal."""
     table = where_it_wins(choices)

@@ -35,6 +35,11 @@ class Searched:
 def open_questions(evidence: Evidence) -> list[str]:
     """Return what the searches behind the settings leave open; nothing for a study that is not tuned."""
     searches, notes = _searches(evidence), []
+    if searches:
+        notes.append(
+            "Settings are those of one search for each variant: intervals and p hold what sessions and seeds change, "
+            "and not that another search may find others, which has turned verdicts."
+        )
     record_of = {label: search.record for search in searches for label in search.users}
     settings_of = {label: settings for search in searches for label, settings in search.users.items()}
     if random := [label for label, record in record_of.items() if record.trials <= record.random_trials]:

@@ -10,9 +10,15 @@ SCOPE = {
     "supported": "on {deciding} of {all} contrasts, the weakest shown",
     "refuted": "by {deciding} of {all} contrasts, the strongest shown",
     "equivalent": "on {deciding} of {all} contrasts, the lowest shown",
-    "inconclusive": "as {deciding} of {all} contrasts fall short{equivalent}, the lowest{open} shown",
+    "inconclusive": (
+        "with {supported} of {all} contrasts supported, {equivalent} equivalent, {open} open, the lowest{kind} shown"
+    ),
 }
-DECIDES = {"supported": "support it", "refuted": "refute it", "equivalent": "show the two equivalent"}
+DECIDES = {
+    "supported": "support this contrast",
+    "refuted": "refute this contrast",
+    "equivalent": "show the two equivalent",
+}
 
 
 def percent(value: float) -> str:
@@ -40,20 +46,29 @@ def claim_sentence(verdict: str, negligible: bool, deciding: Sequence[Mapping], 
     """Return the verdict on a claim on one data set, with the numbers of one contrast that decided it."""
     own = [row for row in deciding if row["verdict"] == verdict] or deciding  # what is open, not what is equivalent
     shown = min(own, key=lambda row: row["relative_high" if verdict == "refuted" else "relative_low"])
-    counts = {"deciding": len(deciding), "all": n_contrasts, **_short_of_support(deciding)}
-    scope = " " + SCOPE[verdict].format(**counts) if n_contrasts > 1 else ""
+    scope = " " + SCOPE[verdict].format(**_counts(deciding, n_contrasts)) if n_contrasts > 1 else ""
     decision = f"{contrast_sentence(shown)}: {verdict}{' but negligible' if negligible else ''}{scope}."
     identical = dict.fromkeys(row["note"] for row in deciding if row["note"].endswith("identical."))
     more = [_open_sentence(shown)] if shown.get("more_evidence") else []
     return " ".join([decision, *more, *identical])
 
 
-def _short_of_support(deciding: Sequence[Mapping]) -> dict[str, str]:
-    """Return how many of the contrasts that are not supported are equivalent, and which kind is shown."""
-    n = sum(row["verdict"] == "equivalent" for row in deciding)
-    if n == len(deciding):
-        return {"equivalent": f" ({'all ' * (n > 1)}equivalent)", "open": ""}
-    return {"equivalent": f" ({n} of them equivalent)" * (n > 0), "open": " open" * (n > 0)}
+def _counts(deciding: Sequence[Mapping], n_contrasts: int) -> dict[str, str]:
+    """Return how many contrasts decided, and, of a claim that they leave inconclusive, how many came to what."""
+    equivalent = sum(row["verdict"] == "equivalent" for row in deciding)
+    is_open = len(deciding) - equivalent
+    return {
+        "deciding": str(len(deciding)),
+        "all": str(n_contrasts),
+        "supported": _number(n_contrasts - len(deciding)),
+        "equivalent": _number(equivalent),
+        "open": _number(is_open),
+        "kind": " open" * bool(equivalent and is_open),
+    }
+
+
+def _number(n: int) -> str:
+    return str(n) if n else "none"
 
 
 def needed_sentence(more: MoreEvidence, n_seeds_better: int, n_seeds_worse: int) -> str:

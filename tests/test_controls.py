@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from test_comparison import made_up
 
-from gru4recf import answers, comparison, controls, limits, reading
+from gru4recf import answers, comparison, controls, limits, reading, wording
 from gru4recf.wording import percent
 
 VARIANTS = ["popularity", "id_only", "concat_input", "parallel_concat", "id_only_matched", "parallel_permuted"]
@@ -198,10 +198,32 @@ def test_the_worth_of_features_is_that_of_the_best_fusion_over_the_best_network_
     evidence = made_up(shift=8, variants=VARIANTS)
     evidence.results["validation"] += evidence.results["variant"] == best
     worth = answers.worth_of_features(evidence)
-    assert set(worth["worse"]) == {best}
+    over = worth.groupby("over", sort=False)["worse"].agg(set)
+    assert over.to_dict() == {"the best network without features": {best}, "ID-only": {"id_only"}}
     assert set(worth["better"]) <= {"concat_input", "parallel_concat"}
-    assert worth["metric"].tolist() == ["Recall@20", "MRR@20"]
-    assert worth["events_per_item"].tolist() == [20.0, 20.0]
+    assert worth["metric"].tolist() == ["Recall@20", "MRR@20"] * 2
+    assert worth["events_per_item"].tolist() == [20.0] * 4
+    table = reading.worth_table(worth)
+    assert table.columns.tolist() == [
+        f"over {rival}, {metric}" for rival in over.index for metric in ("Recall@20", "MRR@20")
+    ]
+    row = worth.iloc[1]
+    told = f"{wording.percent(row['relative'])} [{wording.percent(row['low'])}, {wording.percent(row['high'])}]"
+    assert table.loc["shop"].iloc[1] == f"{told} ({row['better']}, {best})"
+
+
+def test_the_best_fusion_is_one_as_large_as_parallel_concat_where_that_is_best_on_validation():
+    evidence = made_up(shift=8, variants=[*VARIANTS, "weighted_sum", "weighted_sum_matched", "feature_only"])
+    evidence.results["validation"] += evidence.results["variant"] == "weighted_sum_matched"
+    row = answers.answer_table(evidence, comparison.decide(evidence)).loc["shop"]
+    assert row["best fusion"] == "weighted_sum_matched"
+    assert row["best fusion, features alone"].endswith("%] (100%)")
+    assert not row["parallel_concat, best other fusion"].endswith("(weighted_sum_matched, 100%)")
+    worth = answers.worth_of_features(evidence)
+    assert set(worth["better"]) == {"weighted_sum_matched"}
+    assert set(worth["search"]) == {""}
+    evidence.study["tuned"], evidence.study["datasets"][0]["tuned_as"] = True, "mall"
+    assert set(answers.worth_of_features(evidence)["search"]) == {"mall"}
 
 
 def test_the_worth_of_features_leaves_out_what_a_second_network_brings():
@@ -209,7 +231,7 @@ def test_the_worth_of_features_leaves_out_what_a_second_network_brings():
     twin = worth[worth["over"] == "its twin without features"]
     assert set(twin["better"]) == {"parallel_concat"}
     assert set(twin["worse"]) == {"parallel_item_twice"}
-    assert len(twin) == len(worth) / 2
+    assert len(twin) == len(worth) / 3
 
 
 def test_where_every_network_scores_items_by_features_none_counts_as_one_without():
@@ -300,7 +322,9 @@ def test_the_report_says_where_settings_come_from_random_trials_or_single_traini
     assert "Settings on shop are the best of single trainings" in limits.limits(evidence, verdict)
     record.repeats = 2
     told = limits.limits(evidence, verdict)
-    assert "Settings" not in told
+    assert "Settings on" not in told
+    assert "Settings were" not in told
+    assert "that another search may find others" in told
     assert "ended at its limit" not in told
     record.fixed = {"output_features": True, "dropout": 0.1, "min_support": 1, "pooling": "sum"}
     assert "another option than they are used with: output_features on shop." in limits.limits(evidence, verdict)

@@ -80,9 +80,10 @@ def gains(relative, better="concat_input", worse="id_only", dataset="shop", metr
     return frame.assign(n_events=1200, better=better, worse=worse, dataset=dataset, metric=metric, **ends)
 
 
-def worth(relative, family="shop", over="the best network without features"):
+def worth(relative, family="shop", over="the best network without features", search=""):
     relative, sizes = np.array(relative), 10.0 ** np.arange(len(relative))
     frame = pd.DataFrame({"dataset": [f"{family}{size:.0f}" for size in sizes], "events_per_item": sizes})
+    frame["search"] = search
     ends = {"relative": relative, "low": relative - 0.1, "high": relative + 0.1}
     return frame.assign(family=family, over=over, metric="MRR@20", better="concat_input", worse="id_only", **ends)
 
@@ -603,6 +604,13 @@ def test_the_worth_of_features_is_drawn_over_training_events_per_item_one_line_p
     assert len({colour for *_, colour in bars}) == 2
     assert axes.get_xscale() == "log"
     assert legend(figure) == ["shop", "books"]
+
+
+def test_a_line_ends_where_settings_are_those_of_another_search_and_keeps_its_look():
+    frame = worth([0.2, 0.1, 0.0]).assign(search=["small", "small", "large"])
+    (axes,) = figures.worth_of_features(frame).axes
+    assert [list(line.get_xdata()) for line in axes.get_lines() if line.get_marker() == "o"] == [[1, 10], [100]]
+    assert len({colour for *_, colour in error_bars(axes)}) == 1
 
 
 def test_the_worth_of_features_has_a_row_of_panels_for_each_rival_and_a_line_keeps_its_colour():

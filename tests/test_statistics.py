@@ -438,20 +438,20 @@ class TestMoreEvidence:
             return needed_sentence(MoreEvidence(*parts), *seeds)
 
         assert told("supported", 6.04, None, 2.0) == (
-            "about 6.0 times as many sessions would support it, seeds alone would not"
+            "about 6.0 times as many sessions would support this contrast, seeds alone would not"
         )
         assert told("refuted", 21.2, 2.1, 2.0) == (
-            "about 21 times as many sessions or about 7 seeds in place of 3 would refute it"
+            "about 21 times as many sessions or about 7 seeds in place of 3 would refute this contrast"
         )
         assert told("equivalent", None, 2.1, 2.0, seeds=(3, 1)) == (
             "about 2.1 times as many seeds would show the two equivalent, sessions alone would not"
         )
         assert told("supported", None, None, 9.0) == (
-            "about 9.0 times as many sessions and seeds together would support it, neither alone would"
+            "about 9.0 times as many sessions and seeds together would support this contrast, neither alone would"
         )
-        assert told("supported", None, None, None) == "not even 100 times as much evidence would support it"
+        assert told("supported", None, None, None) == "not even 100 times as much evidence would support this contrast"
         assert told("supported", 2.0, None, 2.0, seeds=(1, 1)) == (
-            "about 2.0 times as many sessions would support it; what seeds would add cannot be told from one"
+            "about 2.0 times as many sessions would support this contrast; what seeds would add cannot be told from one"
         )
 
 
@@ -655,10 +655,10 @@ class TestSentences:
         equivalent = row | {"worse": "c", "relative_low": -0.01, "verdict": "equivalent"}
         told = claim_sentence("inconclusive", False, [equivalent, row], 2)
         assert told.endswith(
-            "inconclusive as 2 of 2 contrasts fall short (1 of them equivalent), the lowest open shown."
+            "inconclusive with none of 2 contrasts supported, 1 equivalent, 1 open, the lowest open shown."
         )
         told = claim_sentence("inconclusive", False, [equivalent], 2)
-        assert "inconclusive as 1 of 2 contrasts fall short (equivalent), the lowest shown." in told
+        assert "inconclusive with 1 of 2 contrasts supported, 1 equivalent, none open, the lowest shown." in told
         above = row | {"worse": "c", "relative_low": 0.1, "relative_high": 0.2}
         expected = numbers + "supported but negligible on 2 of 4 contrasts, the weakest shown."
         assert claim_sentence("supported", True, [above, row], 4) == expected

@@ -22,19 +22,20 @@ ENDS = ["relative", "low", "high"]
 
 @captioned(
     "What features bring, by the number of training events per item (log scale), all data sets on one axis; lines join "
-    "training sets of different size before the same test days. The smaller a training set, the fewer targets it has "
-    "seen, and only these are ranked: the report's first table has their share. Above: gain of the best fusion over "
-    "the best network without features (ID-only as it is, wider, with equal parameters, or two networks that read the "
-    "item), both chosen on validation. Below: gain of parallel_concat over its twin whose networks both read the item. "
-    "Bars: 95% interval of a bootstrap over sessions and seeds, not corrected, cut at the panel's edge where it is far "
-    "wider than the gains. Shaded: ±2%."
+    "training sets of different size before the same test days, with settings of the same search. The smaller a "
+    "training set, the fewer targets it has seen, and only these are ranked: the report's first table has their share. "
+    "First row: gain of the best fusion over the best network without features (ID-only as it is, wider, with equal "
+    "parameters, or two networks that read the item), both chosen on validation, so that another pair may be compared "
+    "at each point. Second row: over ID-only as it is, the same rival everywhere. Third row: gain of parallel_concat "
+    "over its twin whose networks both read the item. Bars: 95% interval of a bootstrap over sessions and seeds, not "
+    "corrected, cut at the panel's edge where it is far wider than the gains. Shaded: ±2%."
 )
 def worth_of_features(worth: pd.DataFrame) -> Picture:
     """Draw relative gains by training events per item, one panel per metric and per what is gained over.
 
     Args:
-        worth: `dataset`, `family` (data sets that differ in their training part only), `events_per_item`, `over`,
-            `metric`, and `relative`, `low`, `high` as fractions.
+        worth: `dataset`, `family` (data sets that differ in their training part only), `search` (that settings are
+            from), `events_per_item`, `over`, `metric`, and `relative`, `low`, `high` as fractions.
     """
     metrics, rivals, families = (list(worth[name].unique()) for name in ("metric", "over", "family"))
     finite = worth[np.isfinite(worth[ENDS]).all(axis=1)]
@@ -53,10 +54,10 @@ def worth_of_features(worth: pd.DataFrame) -> Picture:
 def _draw(panel: Axes, own: pd.DataFrame, families: list[str]) -> None:
     show_equivalence(panel, "y")
     for index, family in enumerate(families):
-        rows = own[own["family"] == family].sort_values("events_per_item")
-        percent = 100 * rows[ENDS]
-        lengths = np.stack([percent["relative"] - percent["low"], percent["high"] - percent["relative"]]).clip(0)
-        panel.errorbar(rows["events_per_item"], percent["relative"], yerr=lengths, elinewidth=1.2, **_look(index))
+        for _, rows in own[own["family"] == family].sort_values("events_per_item").groupby("search", sort=False):
+            percent = 100 * rows[ENDS]
+            lengths = np.stack([percent["relative"] - percent["low"], percent["high"] - percent["relative"]]).clip(0)
+            panel.errorbar(rows["events_per_item"], percent["relative"], yerr=lengths, elinewidth=1.2, **_look(index))
     panel.set_ylim(*readable_limits(100 * own[ENDS]))
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
