@@ -42,7 +42,7 @@ class Check:
 def control_panel(evidence: Evidence) -> list[Check]:
     """Return all controls that the study's runs allow, in the order of its data sets."""
     checks: list[Callable[[Evidence, str], Check | None]] = [
-        *(_untrained, _popularity, _permuted, _permuted_twin, _equal_size, _width, _item_twice),
+        *(_untrained, _popularity, _permuted, _permuted_twin, _others_features, _equal_size, _width, _item_twice),
     ]
     found = [check(evidence, label) for label in evidence.real for check in checks]
     found += [_generated(evidence, label, kind) for label, kind in evidence.controls.items()]
@@ -134,10 +134,20 @@ def _width(evidence: Evidence, label: str) -> Check | None:
 
 
 def _item_twice(evidence: Evidence, label: str) -> Check | None:
-    if not _has(evidence, label, TWIN, EQUAL_SIZE):
+    return _measured(evidence, label, "the item twice", "what two networks without features bring over others", TWIN)
+
+
+def _others_features(evidence: Evidence, label: str) -> Check | None:
+    """Measure what the control that must not gain loses: the further below, the less it can fail."""
+    return _measured(evidence, label, "cost of other items' features", "what they bring, or cost", "parallel_permuted")
+
+
+def _measured(evidence: Evidence, label: str, control: str, should: str, variant: str) -> Check | None:
+    rivals = [rival for rival in (REFERENCE, EQUAL_SIZE) if _has(evidence, label, variant, rival)]
+    if not rivals:
         return None
-    told = _told(_primary(evidence, label, TWIN, EQUAL_SIZE))
-    return Check(label, "the item twice", f"what two networks without features bring over {EQUAL_SIZE}", told, None)
+    told = "; ".join(f"over {rival} {_told(_primary(evidence, label, variant, rival))}" for rival in rivals)
+    return Check(label, control, should, told, None)
 
 
 def _generated(evidence: Evidence, label: str, kind: str) -> Check | None:

@@ -1,6 +1,7 @@
 """The control panel and the answers of the first screen, on evidence with known structure."""
 
 import dataclasses
+import re
 import types
 
 import numpy as np
@@ -181,15 +182,24 @@ def test_failed_controls_stand_in_the_row_of_their_data_set():
     assert answers.answer_table(evidence, verdict).loc["shop", "failed controls"] == "untrained network; popularity"
 
 
+def test_what_cannot_fail_is_measured_against_id_only_as_it_is_and_as_large():
+    evidence = made_up(variants=[*VARIANTS, "parallel_item_twice"], harder_by={"parallel_permuted": 8})
+    found = checks_of(evidence)
+    for control in ("cost of other items' features", "the item twice"):
+        assert found[control].passed is None
+        assert re.fullmatch(r"over id_only Recall.*; over id_only_matched Recall.*", found[control].showed)
+    assert re.search(r"over id_only Recall@20 -\d", found["cost of other items' features"].showed)
+
+
 def test_a_failed_control_is_printed_beside_the_verdict():
     evidence = made_up(variants=VARIANTS, harder_by={"parallel_permuted": -8})
     verdict = comparison.decide(evidence) | {"controls": controls.as_rows(controls.control_panel(evidence))}
     text = reading.failed_controls(verdict)
     assert "2 of 3 controls failed" in text
     assert "features of other items should show no gain over id_only_matched" in text
-    assert reading.controls_table(verdict)["result"].tolist() == ["FAIL", "FAIL", "pass", ""]
+    assert reading.controls_table(verdict)["result"].tolist() == ["FAIL", "FAIL", "", "pass", ""]
     passed = {"controls": [{**check, "passed": True} for check in verdict["controls"]]}
-    assert reading.failed_controls(passed) == "All 4 controls came out right."
+    assert reading.failed_controls(passed) == "All 5 controls came out right."
     assert "No control was run" in reading.failed_controls({"controls": []})
 
 
