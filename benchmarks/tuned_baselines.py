@@ -21,8 +21,7 @@ import numpy as np
 import torch
 from machine import REPORTS, save
 
-from gru4recf.answers import FUSIONS
-from gru4recf.claims import best_of
+from gru4recf.answers import best_fusion
 from gru4recf.comparison import dataset_ranks
 from gru4recf.data.features import Feature, encode_features
 from gru4recf.data.registry import open_dataset
@@ -117,7 +116,7 @@ def compare(evidence: Evidence, label: str, known: dict[str, Any]) -> dict[str, 
     parts = split(data, **settings.data_options())
     final = split(data, **settings.data_options(), merge_validation=True) if settings.retrain else parts
     of_parts, of_final = (encode_features(data, part.catalogue, settings.feature_names) for part in (parts, final))
-    frame, fusion = evidence.ranks[label].copy(), best_of(FUSIONS, dataset_ranks(evidence, label))
+    frame, fusion = evidence.ranks[label].copy(), best_fusion(dataset_ranks(evidence, label))
     found: dict[str, Any] = {}
     for name in SPACES:
         own = tuned(name, parts, of_parts, settings, known.get(name, {}))

@@ -74,7 +74,7 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
     if CANDIDATE in fusions and (matched := tuple(_present(EQUAL_FUSIONS, data))):
         row[OTHER_SAME_SIZE] = _against(evidence, label, CANDIDATE, best_of(matched, data))
     if fusions:
-        row["best fusion"] = best_of(tuple(_present(ALL_FUSIONS, data)), data)
+        row["best fusion"] = best_fusion(data)
     if fusions and others:
         best = best_of(tuple(others), data)
         row["best fusion, best without features"] = _against(evidence, label, row["best fusion"], best)
@@ -114,10 +114,10 @@ def worth_of_features(evidence: Evidence, metrics: Sequence[str] = PRIMARY) -> p
 
 def _pairs(evidence: Evidence, data: DatasetRanks) -> dict[str, tuple[str, str]]:
     """Return what is compared to see what features bring, as far as it was run."""
-    fusions, others = tuple(_present(ALL_FUSIONS, data)), tuple(_featureless(evidence, data))
-    pairs = {OVER_BEST: (best_of(fusions, data), best_of(others, data))} if fusions and others else {}
+    fusions, others = _present(ALL_FUSIONS, data), _featureless(evidence, data)
+    pairs = {OVER_BEST: (best_fusion(data), best_of(tuple(others), data))} if fusions and others else {}
     if fusions and REFERENCE in others:
-        pairs[OVER_PLAIN] = (best_of(fusions, data), REFERENCE)
+        pairs[OVER_PLAIN] = (best_fusion(data), REFERENCE)
     if CANDIDATE in fusions and TWIN in others:
         pairs[OVER_TWIN] = (CANDIDATE, TWIN)
     return pairs
@@ -163,6 +163,11 @@ def trials(evidence: Evidence) -> pd.DataFrame:
     shown_as = [entries[label]["tuned_as"] or label for label in entries if label in evidence.real]
     folder = find_in_checkout("studies") / "tuned"
     return pd.concat([winners.read_trials(folder, label) for label in dict.fromkeys(shown_as)], ignore_index=True)
+
+
+def best_fusion(data: DatasetRanks) -> str:
+    """Return the fusion that is best on validation, among those that are as large as `parallel_concat`, too."""
+    return best_of(tuple(_present(ALL_FUSIONS, data)), data)
 
 
 def _present(names: Sequence[str], data: DatasetRanks) -> list[str]:
