@@ -1,6 +1,6 @@
 """How much better one variant is than another, on all test events of a data set or on a slice of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from gru4recf.evidence import Evidence, rank_matrix, slice_by_support, trained_n
 from gru4recf.intervals import interval
 from gru4recf.metrics import per_event
 from gru4recf.models import NETWORKS
-from gru4recf.sensitivity import by_place
+from gru4recf.sensitivity import by_place, by_repeat
 from gru4recf.statistics import bootstrap, session_sums
 
 N_DRAWS = 2000
@@ -65,12 +65,32 @@ def gain_by_place(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
     """
     rows = []
     for label, networks in _beside_id_only(evidence):
-        (_, before), (_, lengths) = by_place(evidence.ranks[label])
+        before, lengths = by_place(evidence.ranks[label]).values()
         slices = [*enumerate(before.items()), *enumerate(lengths.items(), len(before) + 1)]
-        for index, (name, part) in slices:
-            for row in gains(part, networks, REFERENCE, metric):
-                rows.append({"dataset": label, "slice": index, "label": name, "n_events": len(part), **row})
+        rows += _by_slice(label, networks, slices, metric)
     return pd.DataFrame(rows)
+
+
+def gain_by_repeat(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
+    """Return how much better than ID-only each other network is where the session had the target before, and where not.
+
+    Columns: those of `gain_by_support`, with `label` (repeat, new) for the support. A data set without both kinds, or
+    where they cannot be told apart, has no row.
+    """
+    rows = []
+    for label, networks in _beside_id_only(evidence):
+        slices = by_repeat(evidence.ranks[label])
+        if slices and all(part["session"].nunique() > 1 for part in slices.values()):
+            rows += _by_slice(label, networks, enumerate(slices.items()), metric)
+    return pd.DataFrame(rows)
+
+
+def _by_slice(
+    dataset: str, networks: Sequence[str], slices: Iterable[tuple[int, tuple[str, pd.DataFrame]]], metric: str
+) -> Iterator[dict[str, Any]]:
+    for index, (name, part) in slices:
+        for row in gains(part, networks, REFERENCE, metric):
+            yield {"dataset": dataset, "slice": index, "label": name, "n_events": len(part), **row}
 
 
 def _beside_id_only(evidence: Evidence) -> Iterator[tuple[str, list[str]]]:

@@ -2,7 +2,8 @@
 
 The choices: the metric and its cutoff (all combinations), the rule for ties, the rivals (ID-only networks of its
 capacity, or other heads, in place of the claim's), and which test events count, by how often the target occurs in
-training, by how many events of the session came before it, and by the length of the session. The intervals are
+training, by how many events of the session came before it, by the length of the session, and by whether the session
+had the item before. The intervals are
 descriptive: 95% each, not corrected for their number, and nothing is pooled over choices. Verdicts come from
 `decision.py` alone; a claim is sturdy where these rows agree with it.
 """
@@ -145,28 +146,49 @@ def _cases(
     by_ties[0.0] += [Case("rivals", value, variants) for value, variants in present.items() if variants]
     for ties, cases in by_ties.items():
         yield events, ties, cases
-    for choice, slices in (_by_support(events), *by_place(events)):
+    repeats = {"target in the session before": by_repeat(events)}
+    for choice, slices in {**_by_support(events), **by_place(events), **repeats}.items():
         for value, part in slices.items():
             if part["session"].nunique() > 1:
                 yield part, 0.0, [Case(choice, value, own)]
 
 
-def _by_support(events: pd.DataFrame) -> tuple[str, dict[str, pd.DataFrame]]:
+def _by_support(events: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
     seen = events[events["support"] > 0]
     by_support = slice_by_support(seen, N_SLICES) if len(seen) else seen.assign(slice=0)
     support = {"never": events[events["support"] == 0]}
     for place, part in by_support.groupby("slice"):
         ends = dict.fromkeys(f"{value:,}" for value in (part["support"].min(), part["support"].max()))
         support[f"fifth {place + 1}: {' to '.join(ends)}"] = part.drop(columns="slice")
-    return "target in training, rarest first", support
+    return {"target in training, rarest first": support}
 
 
-def by_place(events: pd.DataFrame) -> tuple[tuple[str, dict[str, pd.DataFrame]], ...]:
-    """Return the test events by how many came before them in the session, and by its length: choice, name -> events."""
-    return (
-        ("events before the target", _between(events, events["position"] - 1, EVENTS_BEFORE)),
-        ("length of the session", _between(events, events["session_length"], SESSION_LENGTHS)),
-    )
+def by_place(events: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return choice -> name -> test events, by how many came before them in the session and by its length."""
+    return {
+        "events before the target": _between(events, events["position"] - 1, EVENTS_BEFORE),
+        "length of the session": _between(events, events["session_length"], SESSION_LENGTHS),
+    }
+
+
+def by_repeat(events: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the test events whose target the session had before and the others; none where it cannot be told."""
+    if not all(rank_columns(events, variant) for variant in ("popularity", "session_popularity")):
+        return {}
+    again = repeated(events)
+    return {"repeat": events[again], "new": events[~again]}
+
+
+def repeated(events: pd.DataFrame) -> np.ndarray:
+    """Return which targets their session had before (n_events,), read off the ranks of the two popularities.
+
+    A session's first event is no target, so that earlier targets do not tell all. But popularity in the session puts
+    what it had before above all else, and nothing else rises. So a target is a repeat where this ranks it higher than
+    popularity does. Missed is one that was the first event alone and is so popular that it cannot rise.
+    """
+    usual, in_session = (rank_matrix(events, name)[0] for name in ("popularity", "session_popularity"))
+    earlier = events.sort_values(["session", "position"]).duplicated(["session", "target"])
+    return (in_session < usual) | earlier.reindex(events.index).to_numpy()
 
 
 def _between(events: pd.DataFrame, values: pd.Series, bounds: Mapping[str, tuple[float, float]]) -> dict:

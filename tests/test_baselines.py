@@ -4,6 +4,7 @@ from collections import defaultdict
 from math import exp, log, sqrt
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -21,6 +22,7 @@ from gru4recf.models.baselines.feature_values import values_of
 from gru4recf.models.baselines.markov_features import neys_discount
 from gru4recf.models.baselines.sparse_rows import keep_first, keep_largest
 from gru4recf.models.baselines.transitions import transitions
+from gru4recf.sensitivity import by_repeat, repeated
 
 
 def sessions_of(*lists):
@@ -387,3 +389,24 @@ def test_an_unknown_name_points_at_the_nearest(name, options, sentence):
 def test_the_names_are_known_without_loading_torch_or_scipy():
     code = "import sys, gru4recf.models.baselines; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_repeats_are_read_off_the_ranks_of_the_two_popularities():
+    rng = np.random.default_rng(0)
+    drawn = [rng.geometric(0.1, rng.integers(2, 9)) % 60 + 1 for _ in range(400)]
+    train, test = sessions_of(*drawn[:300]), sessions_of(*drawn[300:])
+    lengths = np.diff(test.offsets)
+    chosen, session = test.is_target, np.repeat(np.arange(len(lengths)), lengths)
+    frame = pd.DataFrame({"session": session, "target": test.items, "position": np.arange(len(session))})
+    truth = frame.duplicated(["session", "target"]).to_numpy()[chosen]
+    frame = frame[chosen].reset_index(drop=True)
+    for name in ("popularity", "session_popularity"):
+        ranks = rank_targets(build_baseline(name, train, 61, []), test, max_length=50).ranks
+        frame[f"{name}/simultaneous/0"] = ranks
+    found = repeated(frame)
+    assert not found[~truth].any()
+    missed = frame[truth & ~found]
+    assert 0 < len(missed) < truth.sum() / 5
+    assert (missed["popularity/simultaneous/0"] <= lengths.max()).all()  # as popular as a session is long
+    assert [len(part) for part in by_repeat(frame).values()] == [found.sum(), (~found).sum()]
+    assert repeated(frame.sample(frac=1, random_state=0)).sum() == found.sum()

@@ -147,6 +147,21 @@ def test_gains_by_place_count_events_before_the_target_and_of_the_session():
     assert slices["n_events"].tolist() == [*counts, short, len(frame) - short]
 
 
+def test_gains_by_repeat_tell_what_the_session_had_before_from_what_is_new_to_it():
+    evidence = made_up(shift=8)
+    assert gains.gain_by_repeat(evidence).empty  # no ranks of popularity in the session
+    frame = evidence.ranks["shop"]
+    frame["position"], frame["target"] = np.tile([2, 3, 4, 5], 300), np.arange(1200)
+    frame["popularity/simultaneous/0"] = np.float32(5)
+    frame["session_popularity/simultaneous/0"] = np.where(frame["position"] > 4, 1, 6).astype(np.float32)
+    found = gains.gain_by_repeat(evidence)
+    parallel = found[found["better"] == "parallel_concat"]
+    assert parallel.set_index("label")["n_events"].to_dict() == {"repeat": 300, "new": 900}
+    assert (parallel["low"] > 0).all()
+    frame["session_popularity/simultaneous/0"] = np.float32(6)
+    assert gains.gain_by_repeat(evidence).empty  # no repeats
+
+
 def test_tables_say_what_was_measured():
     evidence = made_up()
     table = comparison.results_table(evidence)

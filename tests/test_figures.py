@@ -33,6 +33,7 @@ STUDY_FIGURES = (
     "forest",
     "gain_by_support",
     "gain_by_place",
+    "gain_by_repeat",
     "metric_by_training_size",
     "best_so_far",
     "worth_of_features",
@@ -107,6 +108,7 @@ FRAMES = {
     "forest": contrasts([("parallel_concat", "concat_input", 0.03, 0.01, 0.05, "supported")]),
     "gain_by_support": gains([0.4, 0.1, 0.0]),
     "gain_by_place": gains([0.4, 0.1]).assign(slice=[0, 2], label=["3 to 5", "11 or more"]),
+    "gain_by_repeat": gains([0.4, 0.1]).assign(label=["repeat", "new"]),
     "metric_by_training_size": summary({"popularity": 0.1, "id_only": 0.5}, datasets=("shop", "shop-5pct")),
     "best_so_far": pd.DataFrame({"dataset": "shop", "variant": "id_only", "trial": [1, 2], "value": [0.1, 0.2]}),
     "worth_of_features": worth([0.2, 0.1, 0.0]),
@@ -491,6 +493,11 @@ def test_gain_by_place_labels_slices_and_leaves_a_gap_between_the_kinds():
     axes = draw("gain_by_place").axes[0]
     assert axes.get_xticks().tolist() == [0, 2]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["3\N{EN DASH}5", "11+"]
+
+
+def test_gain_by_repeat_says_how_many_targets_a_session_had_before():
+    labels = draw("gain_by_repeat").axes[0].get_xticklabels()
+    assert [label.get_text().split("\nn=")[0] for label in labels] == ["repeat", "new"]
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])

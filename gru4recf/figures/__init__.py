@@ -7,7 +7,7 @@ does both, with the caption.
 from gru4recf.figures.base import CAPTIONS, COLOURS, Picture, colour_of, marker_of, save, show, show_if_any
 from gru4recf.figures.data import feature_coverage, popularity, session_lengths, split_in_time
 from gru4recf.figures.forest_plot import forest
-from gru4recf.figures.gains import gain_by_place, gain_by_support
+from gru4recf.figures.gains import gain_by_place, gain_by_repeat, gain_by_support
 from gru4recf.figures.learning import learning_curves
 from gru4recf.figures.metrics import metric_per_variant
 from gru4recf.figures.run import training_curve
@@ -25,6 +25,7 @@ __all__ = [
     "feature_coverage",
     "forest",
     "gain_by_place",
+    "gain_by_repeat",
     "gain_by_support",
     "learning_curves",
     "marker_of",
