@@ -87,6 +87,11 @@ def answers_table(verdict: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(verdict["answers"]).set_index("data set").rename_axis(index=None, columns="data set")
 
 
+def breakable(table: pd.DataFrame) -> str:
+    """Return a table as HTML whose names may break after an underscore, so that many columns fit a page."""
+    return table.to_html().replace("_", "_<wbr>")
+
+
 def worth_table(worth: pd.DataFrame) -> pd.DataFrame:
     """Return one row per data set of `answers.worth_of_features`: each gain with its interval, and what is compared."""
     gains = [

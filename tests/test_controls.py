@@ -220,6 +220,9 @@ def test_the_worth_of_features_is_that_of_the_best_fusion_over_the_best_network_
     row = worth.iloc[1]
     told = f"{wording.percent(row['relative'])} [{wording.percent(row['low'])}, {wording.percent(row['high'])}]"
     assert table.loc["shop"].iloc[1] == f"{told} ({row['better']}, {best})"
+    html = reading.breakable(table)
+    assert "id_<wbr>only" in html
+    assert html.replace("_<wbr>", "_") == table.to_html()
 
 
 def test_the_best_fusion_is_one_as_large_as_parallel_concat_where_that_is_best_on_validation():

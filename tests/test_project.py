@@ -1,5 +1,6 @@
 """What the project promises about itself: equal dependency lists, a README whose numbers are generated."""
 
+import dataclasses
 import re
 import subprocess
 import tomllib
@@ -109,6 +110,7 @@ def test_the_committed_verdict_follows_from_the_committed_ranks(published):
 def test_what_the_readme_says_in_words_is_what_the_reports_have():
     from gru4recf.answers import OTHER_SAME_SIZE
     from gru4recf.files import read_json
+    from gru4recf.metrics import PRIMARY
 
     full, equal = (read_json(ROOT / "reports" / name / "verdict.json") for name in ("full", "equal_settings"))
 
@@ -117,7 +119,8 @@ def test_what_the_readme_says_in_words_is_what_the_reports_have():
 
     at_equal_size = {row["data set"]: interval(row[OTHER_SAME_SIZE]) for row in full["answers"] if row[OTHER_SAME_SIZE]}
     assert all(low <= 0 for low, _ in at_equal_size.values()), "nowhere ahead of the best other fusion"
-    parts = [*(f"eshop-{n}pct" for n in (1, 2, 5, 10)), "onlineretail-1pct", "onlineretail-2pct"]
+    parts = [*(f"eshop-{n}pct" for n in (1, 2, 5, 10, 25, 50)), "onlineretail-1pct", "onlineretail-2pct"]
+    assert not any(label.startswith("retailrocket") for label in at_equal_size), "not run"
     assert all(at_equal_size[label][1] < 0 for label in parts), "behind it on these"
     for row in equal["answers"]:
         low, high = interval(row["best fusion, best simple baseline"])
@@ -134,3 +137,46 @@ def test_what_the_readme_says_in_words_is_what_the_reports_have():
     newest = [row for row in full["claims"] if (row["claim"], row["dataset"]) == ("features_pay", "eshop-1pct")]
     assert all(row["relative_low"] > 0 for row in newest), "above every network without features"
     assert 2 * sum(row["verdict"] == "supported" for row in newest) == len(newest), "half of its contrasts hold"
+    hold = {(row["worse"], row["metric"]) for row in newest if row["verdict"] == "supported"}
+    both = {(rival, metric) for rival in ("parallel_item_twice", "parallel_permuted") for metric in PRIMARY}
+    assert hold == {*both, ("id_only", "MRR@20")}
+    assert not full["overall"]["features_pay"]["counts"]["supported"]
+    recall = [row for row in full["claims"] if (row["worse"], row["metric"]) == ("id_only", "Recall@20")]
+    verdicts = {row["dataset"]: row["verdict"] for row in recall}
+    assert {verdicts[label] for label in ("eshop", *(f"eshop-{n}pct" for n in (2, 5, 10, 25, 50)))} == {"equivalent"}
+    assert verdicts["onlineretail-1pct"] == "supported"
+    alone = {row["data set"]: interval(row["best fusion, features alone"]) for row in full["answers"]}
+    assert all(low > 0 for low, _ in alone.values()), "below the best fusion everywhere"
+    assert all(alone[f"eshop-{n}pct"][1] < 5 for n in (1, 2, 5, 10)), "by little"
+    assert all(alone[label][0] > 25 for label in alone if label.startswith("retail")), "by far"
+    assert not [check for check in full["controls"] if check["passed"] is False], "none failed"
+
+
+def test_what_the_readme_says_of_gains_is_what_the_long_study_has():
+    from gru4recf.answers import OVER_BEST, OVER_TWIN, worth_of_features
+    from gru4recf.evidence import load_evidence
+    from gru4recf.gains import gain_by_repeat
+
+    whole = load_evidence(ROOT / "reports" / "full")
+    small, large = [f"eshop-{n}pct" for n in (1, 2, 5, 10)], ["eshop-25pct", "eshop-50pct", "eshop"]
+    sparse, other = [f"retailrocket-{n}pct" for n in (5, 10, 25)], ["onlineretail-1pct", "onlineretail-2pct"]
+    chosen = {label: whole.ranks[label] for label in (*small, *large, *sparse, *other)}
+    worth = worth_of_features(dataclasses.replace(whole, ranks=chosen))
+    best, twin = (worth[worth["over"] == over].set_index("dataset") for over in (OVER_BEST, OVER_TWIN))
+    by_metric = {metric: rows.loc[small] for metric, rows in best.groupby("metric")}
+    assert (by_metric["MRR@20"]["low"] > 0).all(), "above the best network without features"
+    assert by_metric["MRR@20"]["relative"].is_monotonic_decreasing, "by less from part to part"
+    above = by_metric["Recall@20"]["low"] > 0
+    assert list(above[above].index) == ["eshop-1pct", "eshop-2pct", "eshop-10pct"]
+    assert (best.loc[large, "low"] > -0.02).all()
+    assert (best.loc[large, "high"] < 0.02).all()
+    assert (twin.loc[["eshop-50pct", *other], "high"] < 0).all(), "below its twin"
+    assert (twin.loc[["eshop-1pct", "eshop-2pct", *sparse], "low"] > 0).all(), "above it"
+    found = gain_by_repeat(dataclasses.replace(whole, ranks={label: chosen[label] for label in sparse}))
+    found = found[found["better"] != "feature_only"]
+    repeat, new = found[found["label"] == "repeat"], found[found["label"] == "new"]
+    assert (repeat["n_events"].to_numpy() > new["n_events"].to_numpy()).all(), "most are repeats"
+    ahead = new.groupby("better")["low"].min()
+    assert (ahead[["concat_input", "parallel_concat", "parallel_scores"]] > 0).all()
+    assert (repeat["low"] <= 0).all()
+    assert (repeat[repeat["better"] == "parallel_concat"]["high"] < 0).all()
