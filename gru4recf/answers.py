@@ -75,9 +75,8 @@ def _row(evidence: Evidence, label: str) -> dict[str, str]:
         row[OTHER_SAME_SIZE] = _against(evidence, label, CANDIDATE, best_of(matched, data))
     if fusions:
         row["best fusion"] = best_fusion(data)
-    if fusions and others:
-        best = best_of(tuple(others), data)
-        row["best fusion, best without features"] = _against(evidence, label, row["best fusion"], best)
+    if OVER_BEST in (pairs := _pairs(evidence, data)):
+        row["best fusion, best without features"] = _against(evidence, label, *pairs[OVER_BEST])
     if fusions and EQUAL_SIZE in others:
         row[f"best fusion, {SAME_SIZE}"] = _against(evidence, label, row["best fusion"], EQUAL_SIZE, named=False)
     if fusions and ALONE in data.ranks:

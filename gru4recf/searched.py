@@ -28,8 +28,6 @@ class Searched:
     trials: "pd.DataFrame"
     users: dict[str, dict[str, Any]]
     """Data set -> the settings of its runs, but for what was searched."""
-    present: set[str]
-    """The variants that have runs on them."""
 
 
 def open_questions(evidence: Evidence) -> list[str]:
@@ -59,11 +57,6 @@ def open_questions(evidence: Evidence) -> list[str]:
         notes.append(f"Trials of a search ended at its limit of epochs: {told}.")
     if told := _told(map(_at_ends, searches)):
         notes.append(f"Winners at an end of what was searched, beyond which better ones may lie: {told}.")
-    if told := _told(map(_not_searched, searches)):
-        notes.append(
-            "No search was made for some controls of parallel_concat's size, which have the settings of the network "
-            f"that they are a control of: {told}."
-        )
     return notes
 
 
@@ -76,15 +69,8 @@ def _searches(evidence: Evidence) -> list[Searched]:
     for label in evidence.real:
         own = evidence.datasets["available"][label]["settings"]
         users.setdefault(entries[label]["tuned_as"] or label, {})[label] = own
-    variants = evidence.results.groupby("dataset")["variant"].agg(set)
     return [
-        Searched(
-            label,
-            winners.read_record(folder, label),
-            winners.read_trials(folder, label),
-            own,
-            set().union(*variants.reindex(list(own)).dropna()),
-        )
+        Searched(label, winners.read_record(folder, label), winners.read_trials(folder, label), own)
         for label, own in users.items()
     ]
 
@@ -132,10 +118,3 @@ def _at_ends(search: Searched) -> str:
     largest = sum(any(own[option] == max(record.space[option]) for option in sizes) for own in networks)
     told += [f"a largest size for {largest} of {len(networks)} networks"] * bool(largest)
     return f"{' and '.join(told)} on {search.label}" if told else ""
-
-
-def _not_searched(search: Searched) -> str:
-    """Return which controls of `parallel_concat`'s size have runs, but no winner of their own."""
-    found = search.record.variants
-    missing = [v for v in space.AS_LARGE_AS_PARALLEL if v in search.present and v not in found]
-    return f"{', '.join(missing)} on {search.label}" if missing else ""

@@ -496,21 +496,14 @@ def test_a_control_has_its_networks_settings_and_a_baseline_none(finished):
 PARALLEL = {"learning_rate": 0.02, "embedding_size": 128, "hidden_size": 128, "head": "linear"}
 
 
-def test_a_control_of_parallel_concats_size_that_was_not_searched_has_its_networks_settings_at_that_size(monkeypatch):
-    own = {
-        "parallel_concat": PARALLEL,
-        "id_only": {"learning_rate": 0.01, "embedding_size": 64, "hidden_size": 64, "head": "linear"},
-    }
+def test_a_control_of_parallel_concats_size_has_its_own_winner_and_no_other_networks(monkeypatch):
+    own = {"parallel_concat": PARALLEL, "id_only": {"learning_rate": 0.01}}
     monkeypatch.setattr(tuned, "read_tuned", lambda *_: own)
-    sizes = {"embedding_size": 128, "hidden_size": 128}
-    for control in ("id_only_wide", "id_only_matched"):
-        found = tuned.settings_for("folder", "shop", control)
-        assert found == {"learning_rate": 0.01, **sizes, "head": "where_needed"}
-    assert tuned.settings_for("folder", "shop", "parallel_item_twice") == PARALLEL
+    assert tuned.settings_for(Path("folder"), "shop", "parallel_untrained") == PARALLEL
+    with pytest.raises(StudyError, match=r"id_only_wide has not been tuned.* --datasets shop --variants id_only_wide`"):
+        tuned.settings_for(Path("folder"), "shop", "id_only_wide")
     own["id_only_wide"] = {"learning_rate": 0.007}
-    assert tuned.settings_for("folder", "shop", "id_only_wide") == {"learning_rate": 0.007}
-    with pytest.raises(StudyError, match="concat_input has not been tuned"):
-        tuned.settings_for(Path("folder"), "shop", "concat_input_matched")
+    assert tuned.settings_for(Path("folder"), "shop", "id_only_wide") == {"learning_rate": 0.007}
 
 
 @pytest.mark.parametrize(
