@@ -34,8 +34,9 @@ study: setup
 test: setup
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --quiet
 
+# kernels work in notebooks/, where a path relative to here would lead elsewhere
 lab: setup
-	$(BIN)/jupyter lab notebooks
+	GRU4RECF_DATA="$${GRU4RECF_DATA:+$$(cd "$$GRU4RECF_DATA" && pwd)}" $(BIN)/jupyter lab notebooks
 
 readme: setup
 	$(BIN)/python -m gru4recf.reading README.md $(foreach study,default full equal_settings,reports/$(study)/verdict.json)

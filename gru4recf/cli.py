@@ -3,6 +3,7 @@
 Heavy packages are imported inside the commands, so that `--help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ import click
 from gru4recf import __version__
 from gru4recf.cli_data import FOLDER, data
 from gru4recf.errors import EXIT_CODES, RunError, StudyError
+
+FOLDER_VARIABLES = ("GRU4RECF_DATA", "GRU4RECF_CACHE", "GRU4RECF_RUNS")
 
 
 class _Group(click.Group):
@@ -41,6 +44,9 @@ def main() -> None:
     gru4recf study studies/default.yaml --dataset DIR     the same on your own data
     gru4recf run --dataset eshop --variant weighted_sum   one training run
     """
+    for name in FOLDER_VARIABLES:  # a relative path is meant from here, and a study's runs work in folders of their own
+        if folder := os.environ.get(name, "").strip():
+            os.environ[name] = str(Path(folder).expanduser().absolute())
 
 
 def _assignments(values: Sequence[str]) -> dict[str, Any]:

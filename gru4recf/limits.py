@@ -11,6 +11,8 @@ from gru4recf.plan import by_reason
 from gru4recf.searched import open_questions
 
 FEW_SEEDS = 5
+FALLEN = 0.2
+"""By how much less a seed has, beside its variant's others, on test than on validation before a reader is told."""
 
 
 def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
@@ -38,6 +40,12 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
         notes.append(
             f"Some seeds stopped well before the epoch that was best for another seed: {_seeds(early)}. "
             "More `patience` may help."
+        )
+    if fallen := _fallen(evidence):
+        notes.append(
+            f"Some seeds are, beside their variant's others, more than {FALLEN:.0%} lower on test than on validation: "
+            f"{_seeds(fallen)}. Training anew with the validation part did not go as well as the first time, or test "
+            "events are few."
         )
     notes += open_questions(evidence)
     notes += [f"{reason.rstrip('.')}." for reason in verdict["undecided"].values()]
@@ -74,6 +82,17 @@ def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:
     best = runs.groupby(["dataset", "variant"])["best_epoch"].transform("max")
     early = runs[(runs["epochs"] < best * 2 / 3) & (runs["epochs"] > 0)]
     return early.groupby(["dataset", "variant"], sort=False).size().to_dict()
+
+
+def _fallen(evidence: Evidence) -> dict[tuple[str, str], int]:
+    """Return (data set, variant) -> seeds whose MRR@20, as a share of the median of all seeds, is lower on test than on
+    validation by more than `FALLEN`.
+    """
+    runs = evidence.results[(evidence.results["metric"] == "MRR@20") & (evidence.results["epochs"] > 0)]
+    median = runs.groupby(["dataset", "variant"])[["value", "validation"]].transform("median")
+    share = runs[["value", "validation"]] / median
+    fallen = runs[share["value"] < (1 - FALLEN) * share["validation"]]
+    return fallen.groupby(["dataset", "variant"], sort=False).size().to_dict()
 
 
 def _at_limit(evidence: Evidence) -> dict[tuple[str, str], int]:

@@ -216,6 +216,19 @@ class TestStudy:
 
 
 @pytest.mark.slow
+@pytest.mark.mirror
+@pytest.mark.slow
+def test_folders_may_be_named_from_where_a_study_is_called(tmp_path):
+    study = {**STUDY, "datasets": [{"name": "eshop", "train_fractions": [0.01]}], "variants": ["popularity", "markov"]}
+    study["claims"] = [{**STUDY["claims"][0], "better": ["markov"], "worse": ["popularity"]}]
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(study))
+    folders = {"GRU4RECF_DATA": os.path.relpath(os.environ["GRU4RECF_DATA"], tmp_path), "GRU4RECF_RUNS": "runs"}
+    command = [sys.executable, "-m", "gru4recf.cli", "study", "tiny.yaml", "--out", "out"]
+    ended = subprocess.run(command, cwd=tmp_path, env={**os.environ, **folders}, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert len(list((tmp_path / "runs").glob("*/result.json"))) == 2
+
+
 def test_a_run_leaves_its_files_and_is_not_made_twice(tmp_path):
     arguments = ["run", "--dataset", "synthetic", "--variant", "weighted_sum", "--seed", 7]
     arguments += ["--set", "n_epochs=1", "--out", tmp_path / "run"]

@@ -303,6 +303,18 @@ def test_the_report_names_seeds_that_ended_on_an_early_plateau():
     assert "best for another seed: 1 of id_only on shop." in reading.limits(evidence, verdict)
 
 
+def test_the_report_names_seeds_that_fall_behind_on_test_alone():
+    evidence = made_up()
+    verdict = comparison.decide(evidence)
+    assert "than on validation" not in reading.limits(evidence, verdict)
+    runs = evidence.results
+    own = (runs["variant"] == "id_only") & (runs["seed"] == 0) & (runs["metric"] == "MRR@20")
+    runs.loc[own, ["value", "validation"]] *= 0.5
+    assert "than on validation" not in reading.limits(evidence, verdict)
+    runs.loc[own, "validation"] *= 2
+    assert "20% lower on test than on validation: 1 of id_only on shop." in reading.limits(evidence, verdict)
+
+
 def test_the_report_counts_the_runs_that_ended_at_their_limit():
     evidence = made_up()
     verdict = comparison.decide(evidence)
