@@ -65,7 +65,7 @@ def session_draws(sums: np.ndarray, sizes: np.ndarray, n_draws: int, rng: np.ran
     `sizes` (n_sessions,) are numbers of events. Memory is bounded whatever the number of draws.
     """
     n_sessions = sums.shape[1]
-    columns = np.vstack([sums, sizes]).T  # (n_sessions, C + 1): the denominator is resampled with the numerators
+    columns = _exact(np.vstack([sums, sizes])).T  # the denominator is resampled with the numerators
     totals = np.empty((n_draws, columns.shape[1]))
     step = max(1, CHUNK // n_sessions)
     for start in range(0, n_draws, step):
@@ -74,6 +74,15 @@ def session_draws(sums: np.ndarray, sizes: np.ndarray, n_draws: int, rng: np.ran
         weights = np.bincount(drawn.ravel(), minlength=rows * n_sessions).reshape(rows, n_sessions)
         totals[start : start + rows] = weights.astype(np.float64) @ columns
     return totals[:, :-1] / totals[:, -1:]
+
+
+def _exact(sums: np.ndarray) -> np.ndarray:
+    """Round (C, n_sessions) to a grid so coarse that adding as many as there are sessions is exact.
+
+    What a product of matrices adds first depends on the machine and its number of threads, and so would last digits.
+    """
+    grid = 2.0 ** (np.ceil(np.log2(np.abs(sums).max() * sums.shape[1])) - 52)  # a float64 holds 53 bits
+    return np.round(sums / grid) * grid
 
 
 def bootstrap(

@@ -1,4 +1,5 @@
 import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,13 @@ class TestSessions:
     def test_chunks_leave_no_draw_empty(self, monkeypatch):
         monkeypatch.setattr(statistics, "CHUNK", 70)
         assert session_draws(np.ones((2, 30)), np.ones(30), 101, rng()) == pytest.approx(np.ones((101, 2)))
+
+    def test_the_order_of_adding_changes_no_digit(self):
+        sums = rng().random((3, 20_000)) * 50
+        assert any(sum(row) != sum(row[::-1]) for row in sums)
+        for row, exact in zip(sums, statistics._exact(sums), strict=True):
+            assert sum(exact) == sum(exact[::-1]) == exact.sum() == math.fsum(exact)
+            assert exact == pytest.approx(row, abs=1e-9)
 
     def test_agrees_with_scipy_for_one_seed(self):
         sizes = 1 + rng(1).geometric(0.3, 1000)
