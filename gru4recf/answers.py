@@ -1,7 +1,7 @@
 """The two questions of a study, answered per data set: is concatenating two networks best, and do features pay?
 
 What a reader sees first. Differences come with descriptive 95% intervals; the verdicts beside them are those of the
-study's claims, corrected for all that was tested.
+study's claims.
 """
 
 import itertools
@@ -13,9 +13,9 @@ import pandas as pd
 from gru4recf import winners
 from gru4recf.claims import DatasetRanks, best_of
 from gru4recf.comparison import dataset_ranks, events_per_item, family
-from gru4recf.controls import EQUAL_FUSIONS, EQUAL_SIZE, TWIN
+from gru4recf.controls import EQUAL_FUSIONS, TWIN
 from gru4recf.evidence import Evidence, datasets_of, n_parameters
-from gru4recf.gains import REFERENCE, gains
+from gru4recf.gains import EQUAL_SIZE, REFERENCE, gains
 from gru4recf.metrics import PRIMARY
 from gru4recf.models import BASELINES
 from gru4recf.results import find_in_checkout

@@ -14,14 +14,13 @@ import pandas as pd
 
 from gru4recf.comparison import FLOOR, means
 from gru4recf.evidence import Evidence, n_parameters, rank_columns, rank_matrix, tie_matrix
-from gru4recf.gains import REFERENCE, gains
+from gru4recf.gains import EQUAL_SIZE, REFERENCE, gains
 from gru4recf.metrics import PRIMARY
 from gru4recf.wording import percent
 
 ALPHA = 0.05
 CUTOFF = 20
 FUSION = "parallel_concat"
-EQUAL_SIZE = "id_only_matched"
 EQUAL_FUSIONS = ("concat_input_matched", "weighted_sum_matched")
 EQUAL = 0.02
 """Relative difference up to which two numbers of parameters are equal."""

@@ -201,7 +201,7 @@ def _row(
         "metric": metric,
         "better": better,
         "worse": worse,
-        # what lies beyond depends on the order of sums, and so on the number of threads
+        # what lies beyond may depend on the machine's order of adding
         **{name: round(float(value), DIGITS) for name, value in numbers.items()},
         "p_equivalence": p_equivalence(contrast.relative_draws, smallest_effect),
         "detectable": None if found is None else round(found, FEWER_DIGITS),

@@ -17,6 +17,7 @@ from gru4recf.statistics import bootstrap, session_sums
 
 N_DRAWS = 2000
 REFERENCE = "id_only"  # what gains are measured against
+EQUAL_SIZE = "id_only_matched"  # gains without any feature: what parameters alone bring
 
 
 def gains(frame: pd.DataFrame, better: Sequence[str], worse: str, metric: str) -> list[dict[str, Any]]:
@@ -42,7 +43,8 @@ def gains(frame: pd.DataFrame, better: Sequence[str], worse: str, metric: str) -
 
 
 def gain_by_support(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
-    """Return, per fifth of the items by training count, how much better than ID-only each other network is.
+    """Return, per fifth of the items by training count, how much better than ID-only each other network is, and ID-only
+    with the parameters of `parallel_concat`.
 
     Columns: dataset, better, worse, metric, slice (0 holds the rarest items), support_low, support_high, n_events,
     relative, low, high (95% interval of the relative difference).
@@ -57,7 +59,7 @@ def gain_by_support(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
 
 
 def gain_by_place(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
-    """Return how much better than ID-only each other network is, by the events before the target and by the session's
+    """Return how much better than ID-only the same networks are, by the events before the target and by the session's
     length.
 
     Columns: those of `gain_by_support`, with `label` (`3 to 5` events) for the support. A number is left out between
@@ -72,7 +74,7 @@ def gain_by_place(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
 
 
 def gain_by_repeat(evidence: Evidence, metric: str = "MRR@20") -> pd.DataFrame:
-    """Return how much better than ID-only each other network is where the session had the target before, and where not.
+    """Return how much better than ID-only the same networks are where the session had the target before, and where not.
 
     Columns: those of `gain_by_support`, with `label` (repeat, new) for the support. A data set without both kinds, or
     where they cannot be told apart, has no row.
@@ -94,8 +96,9 @@ def _by_slice(
 
 
 def _beside_id_only(evidence: Evidence) -> Iterator[tuple[str, list[str]]]:
-    """Yield the data sets with an ID-only network, and the other networks there."""
+    """Yield the data sets with an ID-only network, and what is shown beside it there."""
     for label in evidence.real:
         variants = dataset_ranks(evidence, label).ranks
         if REFERENCE in variants:
-            yield label, [variant for variant in NETWORKS if variant in variants and variant != REFERENCE]
+            others = (variant for variant in NETWORKS if variant != REFERENCE)
+            yield label, [variant for variant in (*others, EQUAL_SIZE) if variant in variants]

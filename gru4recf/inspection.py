@@ -84,6 +84,16 @@ def _tell_features(dataset: Dataset, tell: Tell) -> None:
         )
     if dataset.kinds and nothing_known.any():
         tell(f"items without any feature: {int(nothing_known.sum()):,}")
+    if dataset.kinds:
+        alone = ~dataset.items[list(dataset.kinds)].map(_as_text).duplicated(keep=False)
+        tell(
+            f"items whose features, all together, no other item has: {alone.sum():,} ({alone.mean():.1%}); the more, the "
+            "more features say which item it is, and not only what it is like."
+        )
+
+
+def _as_text(value: object) -> object:
+    return value.tobytes() if isinstance(value, np.ndarray) else str(value)
 
 
 def _is_known(value: object) -> bool:
@@ -154,8 +164,7 @@ def _tell_oddities(dataset: Dataset, tell: Tell) -> None:
 def _tell_constant(dataset: Dataset, parts: Split, tell: Tell) -> None:
     catalogue = dataset.items.loc[parts.catalogue[1:]]
     for feature, kind in dataset.kinds.items():
-        values = catalogue[feature].map(lambda v: v.tobytes() if isinstance(v, np.ndarray) else str(v))
-        if values.nunique() < 2:
+        if catalogue[feature].map(_as_text).nunique() < 2:
             tell(f"warning: feature {feature} ({kind}) has one value for all items seen in training; it tells nothing.")
 
 

@@ -29,6 +29,7 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
             f"Parts and settings of one source ({', '.join(several)}) share their test sessions: what comes out alike "
             "on them is less evidence than on as many shops."
         )
+    notes.append(_one_training_part(evidence))
     if evidence.study["seeds"] < FEW_SEEDS:
         notes.append(_few_seeds(evidence.study["seeds"]))
     if fewer := _unfinished(evidence):
@@ -53,6 +54,16 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
         notes.append(f"Not part of it: {', '.join(labels)} ({reason.rstrip('.')}).")
     notes += evidence.study["notes"]
     return "\n".join(f"* {note}" for note in notes)
+
+
+def _one_training_part(evidence: Evidence) -> str:
+    """Return that training sessions are not drawn anew, and where they are fewest."""
+    sessions = {label: evidence.datasets["available"][label]["counts"]["train sessions"] for label in evidence.real}
+    fewest = min(sessions, key=sessions.get)
+    return (
+        "Intervals hold what other test sessions and seeds would change, and not what other training sessions would; "
+        f"{fewest} has the fewest, {sessions[fewest]:,}."
+    )
 
 
 def _few_seeds(n_seeds: int) -> str:

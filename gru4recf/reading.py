@@ -149,8 +149,7 @@ def answers_text(verdict: dict[str, Any]) -> str:
 
 def contrasts_text(verdict: dict[str, Any]) -> str:
     """Return a study's first claim as a Markdown table, one row per data set: the difference to each rival in each
-    metric with its 95% interval, that to the best other fusion of equal parameters, and the verdict, which is corrected
-    for all that was tested.
+    metric with its 95% interval, that to the best other fusion of equal parameters, and the verdict.
     """
     name, claim = next(iter(verdict["overall"].items()))
     table: dict[str, dict[str, str]] = {label: {} for label in claim["datasets"]}

@@ -38,6 +38,8 @@ def open_questions(evidence: Evidence) -> list[str]:
             "Settings are those of one search for each variant: intervals and p hold what sessions and seeds change, "
             "and not that another search may find others, which has turned verdicts."
         )
+    if told := _told(map(_elsewhere, searches)):
+        notes.append(f"Settings were searched on another part or setting of the same source: {told}.")
     record_of = {label: search.record for search in searches for label in search.users}
     settings_of = {label: settings for search in searches for label, settings in search.users.items()}
     if random := [label for label, record in record_of.items() if record.trials <= record.random_trials]:
@@ -77,6 +79,12 @@ def _searches(evidence: Evidence) -> list[Searched]:
 
 def _told(lines: Iterable[str]) -> str:
     return "; ".join(line for line in lines if line)
+
+
+def _elsewhere(search: Searched) -> str:
+    """Return which data sets took the settings of a search on another one."""
+    others = [label for label in search.users if label != search.label]
+    return f"on {search.label} for {', '.join(others)}" * bool(others)
 
 
 def _stopped_otherwise(record: Tuned, settings: dict[str, Any]) -> bool:

@@ -11,9 +11,12 @@ The textbook's two one-sided tests at 5% each call equivalent what has its 90% i
 protocol is stricter, 95%, and it alone gives verdicts; `p_equivalence` of the two tests stands beside it, uncorrected.
 
 The claim is, in this order, supported where all contrasts are; refuted where some contrast is; equivalent where all
-relative intervals lie within the smallest effect; else inconclusive. A supported contrast may lie within the smallest
-effect too: it stays supported and is called negligible, and so is the claim when one of the contrasts it needs is
-negligible, or when every contrast that refutes it is.
+relative intervals lie within the smallest effect; else inconclusive. A supported or refuted contrast may lie within the
+smallest effect too: it stays what it is and is called negligible, and so is the claim when every contrast that decided
+it is.
+
+So *supported* and *refuted* are corrected for the whole family, and *equivalent* is not: it asks nothing of the
+corrected interval but that it holds zero.
 """
 
 from collections.abc import Sequence
@@ -37,7 +40,7 @@ def decide(verdicts: Sequence[str], within: Sequence[bool]) -> tuple[str, bool, 
     """Return the verdict on a claim on one data set, whether it is negligible, and the contrasts that decided it."""
     every = list(range(len(verdicts)))
     if all(verdict == "supported" for verdict in verdicts):
-        return "supported", any(within), every
+        return "supported", all(within), every
     refuting = [i for i in every if verdicts[i] == "refuted"]
     if refuting:
         return "refuted", all(within[i] for i in refuting), refuting

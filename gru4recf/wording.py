@@ -7,7 +7,7 @@ from gru4recf.power import MOST, MoreEvidence
 from gru4recf.statistics import Contrast
 
 SCOPE = {
-    "supported": "on {deciding} of {all} contrasts, the weakest shown",
+    "supported": "on {deciding} of {all} contrasts{negligible}, the weakest shown",
     "refuted": "by {deciding} of {all} contrasts, the strongest shown",
     "equivalent": "on {deciding} of {all} contrasts, the lowest shown",
     "inconclusive": (
@@ -22,8 +22,10 @@ DECIDES = {
 
 
 def percent(value: float) -> str:
-    """Return a signed percentage with one decimal: 0.0083 reads +0.8%, and what rounds to zero has no minus sign."""
-    return f"{round(100 * value, 1) + 0.0:+.1f}%"
+    """Return a signed percentage with one decimal; 0.0083 reads +0.8%, and -0.0001 reads -0.0%: what an interval leaves
+    out is to be seen.
+    """
+    return f"{100 * value + 0.0:+.1f}%"
 
 
 def probability(value: float) -> str:
@@ -57,11 +59,13 @@ def _counts(deciding: Sequence[Mapping], n_contrasts: int) -> dict[str, str]:
     """Return how many contrasts decided, and, of a claim that they leave inconclusive, how many came to what."""
     equivalent = sum(row["verdict"] == "equivalent" for row in deciding)
     is_open = len(deciding) - equivalent
+    negligible = sum(row["within"] for row in deciding)
     return {
         "deciding": str(len(deciding)),
         "all": str(n_contrasts),
         "supported": _number(n_contrasts - len(deciding)),
         "equivalent": _number(equivalent),
+        "negligible": f", {negligible} of them negligible" * (0 < negligible < len(deciding)),
         "open": _number(is_open),
         "kind": " open" * bool(equivalent and is_open),
     }

@@ -7,7 +7,8 @@ from gru4recf.errors import StudyError
 from gru4recf.evidence import Evidence, rank_matrix, slice_by_support
 
 VARIANTS = ["popularity", "id_only", "concat_input", "parallel_concat", "weighted_sum"]
-COUNTS = {f"{part} {what}": 1000 for part in ("train", "validation", "test") for what in ("events", "targets")}
+PARTS, COUNTED = ("train", "validation", "test"), ("sessions", "events", "targets")
+COUNTS = {f"{part} {what}": 1000 for part in PARTS for what in COUNTED}
 
 SIZES = {"popularity": 0, "id_only": 10}  # numbers of parameters
 

@@ -264,6 +264,13 @@ def test_a_single_seed_is_said_to_leave_out_the_variation_between_seeds():
     assert "1 seeds" not in told
 
 
+def test_the_report_says_that_training_sessions_are_not_drawn_anew():
+    evidence = made_up()
+    evidence.datasets["available"]["shop"]["counts"]["train sessions"] = 1234
+    told = limits.limits(evidence, comparison.decide(evidence))
+    assert "not what other training sessions would; shop has the fewest, 1,234." in told
+
+
 def test_the_report_says_which_seeds_are_not_made_yet():
     evidence = made_up()
     verdict = comparison.decide(evidence)
@@ -349,6 +356,9 @@ def test_the_report_says_where_settings_come_from_random_trials_or_single_traini
     told = limits.limits(evidence, verdict)
     assert "Settings on" not in told
     assert "Settings were" not in told
+    evidence.study["datasets"][0]["tuned_as"] = "half"
+    assert "another part or setting of the same source: on half for shop." in limits.limits(evidence, verdict)
+    evidence.study["datasets"][0]["tuned_as"] = ""
     assert "that another search may find others" in told
     assert "ended at its limit" not in told
     record.fixed = {"output_features": True, "dropout": 0.1, "min_support": 1, "pooling": "sum"}

@@ -73,6 +73,7 @@ class TestDescription:
         assert "feature image (float_seq): known for 20.0% of the items." in told
         assert "; 2 numbers each." in told
         assert "items without any feature: 8" in told
+        assert "items whose features, all together, no other item has: 2 (20.0%); the more" in told
         assert "time: from 2023-11-14 22:13:20 to 2023-11-15 00:58:22, 2.8 h." in told
         assert "the longest time without an event: 98 s, from 2023-11-14 22:13:22." in told
         assert "idle between two events of a session: median 1 s, longest 1 s." in told

@@ -651,13 +651,13 @@ class TestCompare:
 
 class TestSentences:
     def test_numbers_are_readable(self):
-        assert [percent(v) for v in (0.0083, -0.001, -0.0001, 0)] == ["+0.8%", "-0.1%", "+0.0%", "+0.0%"]
+        assert [percent(v) for v in (0.0083, -0.001, -0.0001, 0)] == ["+0.8%", "-0.1%", "-0.0%", "+0.0%"]
         assert [probability(v) for v in (0.0402, 0.31, 1.0, 0.0004)] == [".04", ".31", "1", "< .001"]
 
     def test_a_claim_names_what_decided_it(self):
         row = {"dataset": "eshop", "better": "a", "worse": "b", "metric": "MRR@20", "relative": 0.008, "p_holm": 0.31}
         row |= {"relative_low": -0.001, "relative_high": 0.017, "p_value": 0.04, "n_sessions": 5300}
-        row |= {"n_seeds_better": 3, "n_seeds_worse": 3, "verdict": "inconclusive", "note": ""}
+        row |= {"n_seeds_better": 3, "n_seeds_worse": 3, "verdict": "inconclusive", "note": "", "within": True}
         numbers = "eshop: a against b, MRR@20 +0.8% [-0.1%, +1.7%], p = .04 (Holm .31), 5,300 sessions, 3 seeds: "
         assert claim_sentence("inconclusive", False, [row], 1) == numbers + "inconclusive."
         equivalent = row | {"worse": "c", "relative_low": -0.01, "verdict": "equivalent"}
@@ -667,9 +667,11 @@ class TestSentences:
         )
         told = claim_sentence("inconclusive", False, [equivalent], 2)
         assert "inconclusive with 1 of 2 contrasts supported, 1 equivalent, none open, the lowest shown." in told
-        above = row | {"worse": "c", "relative_low": 0.1, "relative_high": 0.2}
+        above = row | {"worse": "c", "relative_low": 0.1, "relative_high": 0.2, "within": False}
+        expected = numbers + "supported on 2 of 4 contrasts, 1 of them negligible, the weakest shown."
+        assert claim_sentence("supported", False, [above, row], 4) == expected
         expected = numbers + "supported but negligible on 2 of 4 contrasts, the weakest shown."
-        assert claim_sentence("supported", True, [above, row], 4) == expected
+        assert claim_sentence("supported", True, [row, row], 4) == expected
         below = row | {"worse": "c", "relative_low": -0.3, "relative_high": -0.2, "n_seeds_worse": 1, "p_holm": 0.0001}
         sentence = claim_sentence("refuted", False, [row, below], 3)
         assert sentence.startswith("eshop: a against c, MRR@20 +0.8% [-30.0%, -20.0%], p = .04 (Holm < .001), 5,300 ")

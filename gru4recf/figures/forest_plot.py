@@ -14,7 +14,7 @@ DECIDED = ("supported", "refuted")
     "Paired differences in percent of the second variant's value, with the 95% interval of a bootstrap over "
     "sessions and seeds, in the first variant's colour. Right of zero the first variant is better. Shaded: ±2%, "
     "inside which two variants are equivalent; scales differ between data sets. An arrow: the interval goes on. Right: "
-    "the verdict, which is corrected for the number of tests."
+    "the verdict; supported and refuted are corrected for the number of contrasts of the study, equivalent is not."
 )
 def forest(contrasts: pd.DataFrame) -> Picture:
     """Draw each contrast's relative difference, grouped by data set and claim.

@@ -22,9 +22,10 @@ APART = 0.13  # between the dots of one slice
 
 @captioned(
     "Gain in percent by how often the target item occurs in training: a fifth of the items per slice, rarest first, "
-    "with the range of training events per item and the number n of test events. Bars: 95% interval of a bootstrap "
-    "over sessions and seeds, cut at the panel's edge where it is far wider than the gains. Shaded: ±2%. A gain is "
-    "left out where the metric it is relative to is, or may be, zero."
+    "with the range of training events per item and the number n of test events. id_only_matched, where it was run: no "
+    "features, and parallel_concat's parameters. Bars: 95% interval of a bootstrap over sessions and seeds, cut "
+    "at the panel's edge where it is far wider than the gains. Shaded: ±2%. A gain is left out where the metric it is "
+    "relative to is, or may be, zero."
 )
 def gain_by_support(gains: pd.DataFrame) -> Picture:
     """Draw relative gains over slices of items, one panel per data set and metric.
@@ -41,9 +42,9 @@ def gain_by_support(gains: pd.DataFrame) -> Picture:
 
 @captioned(
     "Gain in percent by how many events of the session came before the target (left), and by the number of events of "
-    "its session (right). Bars: 95% interval of a bootstrap over sessions and seeds, cut at "
-    "the panel's edge where it is far wider than the gains. Shaded: ±2%. A gain is left out where the metric it is "
-    "relative to is, or may be, zero."
+    "its session (right). id_only_matched, where it was run: no features, and parallel_concat's parameters. Bars: 95% "
+    "interval of a bootstrap over sessions and seeds, cut at the panel's edge where it is far wider than the gains. "
+    "Shaded: ±2%. A gain is left out where the metric it is relative to is, or may be, zero."
 )
 def gain_by_place(gains: pd.DataFrame) -> Picture:
     """Draw relative gains by place and length of the session, one panel per data set and metric.
@@ -57,9 +58,10 @@ def gain_by_place(gains: pd.DataFrame) -> Picture:
 
 @captioned(
     "Gain in percent where the session had the target before (repeat) and where it had not (new), with the number n of "
-    "test events: to find again what a visitor has looked at and to find what is new to him are two tasks. Bars: 95% "
-    "interval of a bootstrap over sessions and seeds, cut at the panel's edge where it is far wider than the gains. "
-    "Shaded: ±2%. A gain is left out where the metric it is relative to is, or may be, zero."
+    "test events: to find again what a visitor has looked at and to find what is new to him are two tasks. "
+    "id_only_matched, where it was run: no features, and parallel_concat's parameters. Bars: 95% interval of a "
+    "bootstrap over sessions and seeds, cut at the panel's edge where it is far wider than the gains. Shaded: ±2%. A "
+    "gain is left out where the metric it is relative to is, or may be, zero."
 )
 def gain_by_repeat(gains: pd.DataFrame) -> Picture:
     """Draw relative gains for repeats and new targets, one panel per data set and metric.
