@@ -87,8 +87,8 @@ def _tell_features(dataset: Dataset, tell: Tell) -> None:
     if dataset.kinds:
         alone = ~dataset.items[list(dataset.kinds)].map(_as_text).duplicated(keep=False)
         tell(
-            f"items whose features, all together, no other item has: {alone.sum():,} ({alone.mean():.1%}); the more, the "
-            "more features say which item it is, and not only what it is like."
+            f"items whose features, all together, no other item has: {alone.sum():,} ({alone.mean():.1%}); the more, "
+            "the more features say which item it is, and not only what it is like."
         )
 
 
