@@ -112,7 +112,8 @@ def test_what_the_readme_says_in_words_is_what_the_reports_have():
     from gru4recf.files import read_json
     from gru4recf.metrics import PRIMARY
 
-    full, equal = (read_json(ROOT / "reports" / name / "verdict.json") for name in ("full", "equal_settings"))
+    names = ("full", "equal_settings", "default")
+    full, equal, default = (read_json(ROOT / "reports" / name / "verdict.json") for name in names)
 
     def interval(told):
         return tuple(map(float, re.search(r"\[(\S+)%, (\S+)%\]", told).groups()))
@@ -146,15 +147,37 @@ def test_what_the_readme_says_in_words_is_what_the_reports_have():
     assert verdicts["onlineretail-1pct"] == "supported"
     alone = {row["data set"]: interval(row["best fusion, features alone"]) for row in full["answers"]}
     assert all(low > 0 for low, _ in alone.values()), "below the best fusion everywhere"
-    assert all(alone[f"eshop-{n}pct"][1] < 5 for n in (1, 2, 5, 10)), "by little"
+    of_eshop = ("eshop", *(f"eshop-{n}pct" for n in (1, 2, 5, 10, 25, 50)))
+    assert all(alone[label][1] < 5 for label in of_eshop), "by little"
     assert all(alone[label][0] > 25 for label in alone if label.startswith("retail")), "by far"
     assert not [check for check in full["controls"] if check["passed"] is False], "none failed"
+    refuted = [row for row in default["claims"] if (row["claim"], row["verdict"]) == ("features_pay", "refuted")]
+    (row,) = refuted
+    assert (row["dataset"], row["worse"], row["metric"], row["within"]) == ("eshop", "id_only", "Recall@20", True)
+    beside = [row for row in full["claims"] if row["claim"] == "networks_beat_neighbours"]
+    small = [row for row in beside if row["dataset"].startswith(("retail", "online"))]
+    assert {row["verdict"] for row in small if row["metric"] == "MRR@20"} == {"refuted"}, "they lose in MRR@20"
+    lost = {row["dataset"]: row["verdict"] for row in small if row["metric"] == "Recall@20"}
+    assert [label for label in lost if lost[label] == "refuted"] == ["onlineretail-1pct"], "lose on this alone"
+    assert [label for label in lost if lost[label] == "supported"] == ["retailrocket-5pct"], "win on this"
+    with_map = [row for row in equal["claims"] if row["dataset"].endswith("-linear")]
+    with_map = [row for row in with_map if row["claim"] == "parallel_concat_is_best"]
+    words = ("supported", "refuted")
+    found = {word: {row["dataset"] for row in with_map if row["verdict"] == word} for word in words}
+    assert found["refuted"] == {"eshop-5pct-as-parallel_concat-128-linear"}, "below weighted_sum"
+    assert all(equal["sources"][label] == "onlineretail" for label in found["supported"]), "above it on Online Retail"
+    above = {(row["worse"], row["metric"]) for row in with_map if row["verdict"] == "supported"}
+    assert above == {("weighted_sum", "MRR@20")}
+    assert len(found["supported"]) == 2
+    best = equal["overall"]["parallel_concat_is_best"]["datasets"]
+    assert "supported" not in {best[row["dataset"]]["verdict"] for row in with_map}, "with the map nowhere"
 
 
 def test_what_the_readme_says_of_gains_is_what_the_long_study_has():
     from gru4recf.answers import OVER_BEST, OVER_TWIN, worth_of_features
     from gru4recf.evidence import load_evidence
-    from gru4recf.gains import gain_by_repeat
+    from gru4recf.gains import EQUAL_SIZE, gain_by_repeat, gains
+    from gru4recf.sensitivity import by_repeat
 
     whole = load_evidence(ROOT / "reports" / "full")
     small, large = [f"eshop-{n}pct" for n in (1, 2, 5, 10)], ["eshop-25pct", "eshop-50pct", "eshop"]
@@ -174,8 +197,21 @@ def test_what_the_readme_says_of_gains_is_what_the_long_study_has():
     assert (on_rocket["low"] < 0).all(), "and else not distinguishable from it"
     assert (twin.loc[["eshop-50pct", *other], "high"] < 0).all(), "below its twin"
     assert (twin.loc[["eshop-1pct", "eshop-2pct", *sparse], "low"] > 0).all(), "above it"
+    doubled = {label: gains(chosen[label], ["parallel_item_twice"], "id_only", "MRR@20")[0] for label in chosen}
+    assert all(doubled[label]["low"] > 0 for label in (*large, *other)), "two networks above a single one"
+    assert all(doubled[label]["high"] < 0 for label in ("eshop-1pct", "eshop-2pct", *sparse)), "below it"
+    fusions = ["concat_input", "parallel_concat", "weighted_sum", "parallel_scores", "interaction"]
+    unseen = [by_repeat(chosen[label])["new"] for label in sparse]
+    for metric, above in (
+        ("Recall@20", ["concat_input", "parallel_concat", "parallel_scores"]),
+        ("MRR@20", ["parallel_scores"]),
+    ):
+        lows = [{row["better"]: row["low"] for row in gains(part, fusions, EQUAL_SIZE, metric)} for part in unseen]
+        assert [fusion for fusion in fusions if all(low[fusion] > 0 for low in lows)] == above
     found = gain_by_repeat(dataclasses.replace(whole, ranks={label: chosen[label] for label in sparse}))
-    found = found[found["better"] != "feature_only"]
+    alike = found[(found["better"] == EQUAL_SIZE) & (found["label"] == "new")]
+    assert (alike["low"] > 0).all(), "no merit of features"
+    found = found[~found["better"].isin(["feature_only", EQUAL_SIZE])]
     repeat, new = found[found["label"] == "repeat"], found[found["label"] == "new"]
     assert (repeat["n_events"].to_numpy() > new["n_events"].to_numpy()).all(), "most are repeats"
     others = ["concat_input", "interaction", "parallel_concat", "parallel_scores"]
