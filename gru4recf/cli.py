@@ -99,7 +99,7 @@ def run(
 @click.option("--out", type=FOLDER, help="The study's folder. [default: reports/NAME]")
 @click.option("--report-only", is_flag=True, help="Make no run; report what is finished.")
 @click.option("--published", is_flag=True, help="Take over runs whose results are in --out already.")
-@click.option("--strict", is_flag=True, help="Exit with 3 when a claim is not supported.")
+@click.option("--strict", is_flag=True, help="Exit with 3 when a claim is not supported, or not judged.")
 def study(
     study: Path,
     datasets: tuple[str, ...],

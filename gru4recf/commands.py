@@ -48,9 +48,10 @@ def make_run(
         RunError: when the run failed; its sentence is kept in the folder as `error.txt`.
     """
     from gru4recf.notebooks import run_notebook
+    from gru4recf.study import located
 
     chosen = validated(Settings, settings, "--set")
-    names = {"dataset": _absolute(dataset), "variant": variant, "strategy": strategy, "seed": seed}
+    names = {"dataset": located(dataset), "variant": variant, "strategy": strategy, "seed": seed}
     spec = validated(RunSpec, {**names, "settings": chosen}, "run")
     digest = checked_data or _check(spec)
     folder = run_folder(spec, digest, out)
@@ -83,7 +84,8 @@ def make_study(
     published: bool = False,
     tell: Tell,
 ) -> bool:
-    """Bring a study, or with `report_only` its report alone, up to date; return whether all its claims are supported.
+    """Bring a study, or with `report_only` its report alone, up to date; return whether all its claims are supported
+    on all of its data sets.
 
     With `published`, runs that the evidence in the study's folder has are not made again.
 
@@ -94,14 +96,13 @@ def make_study(
     from gru4recf.collect import collect, published_only, with_published
     from gru4recf.evidence import MANIFEST
     from gru4recf.grid import run_missing
-    from gru4recf.plan import by_reason, failed, finished, make_plan, write_plan
+    from gru4recf.plan import by_reason, failed, finished, make_plan, require_same_study, write_plan
     from gru4recf.report import is_current, make_report
     from gru4recf.study import read_study
 
-    if overrides.get("datasets"):
-        overrides["datasets"] = [{"name": _absolute(entry["name"])} for entry in overrides["datasets"]]
     study = read_study(path, settings, **overrides)
     folder = out if out else find_in_checkout("reports") / study.name
+    require_same_study(folder, study.name)
     plan = make_plan(study, folder, RUNS)
     _check_claims(study, {run.variant for run in plan.runs})
     if published:
@@ -140,13 +141,15 @@ def make_study(
     for claim in verdict["overall"].values():
         for dataset in claim["datasets"].values():
             tell(dataset["sentence"])
+    for reason in verdict["undecided"].values():
+        tell(f"{reason.rstrip('.')}.")
     for check in verdict["controls"]:
         if check["passed"] is False:
             tell(f"Control failed: {check['dataset']}, {check['control']}: it showed {check['showed']}.")
     tell(f"Report: {os.path.relpath(folder / 'report.html')}")
     if n_failed:
         raise RunError(f"{n_failed} runs failed, the others are reported. {_first_errors(failed(plan, folder))}")
-    return all(
+    return not verdict["undecided"] and all(
         dataset["verdict"] == "supported"
         for claim in verdict["overall"].values()
         for dataset in claim["datasets"].values()
@@ -218,13 +221,6 @@ def _check(spec: RunSpec) -> str:
     check_name("variant", spec.variant, VARIANTS)
     check_name("strategy", spec.strategy, STRATEGIES)
     return check_data(spec.dataset, spec.settings, [spec.variant])
-
-
-def _absolute(dataset: str) -> str:
-    """Return a folder's absolute path, because a run may start elsewhere; a registered name stays as it is."""
-    from gru4recf.data.registry import names
-
-    return dataset if dataset in names() or not Path(dataset).exists() else str(Path(dataset).resolve())
 
 
 def _first_errors(errors: dict[str, str], n: int = 3) -> str:

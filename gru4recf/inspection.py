@@ -203,8 +203,11 @@ def _tell_sequential(dataset: Dataset, parts: Split, tell: Tell) -> None:
         f"order: a first-order Markov chain reaches MRR@20 {found.true_order:.4f} on validation, {found.shuffled:.4f} "
         "with the events of every session shuffled."
     )
-    if not found.matters:
+    if found.little:
         tell("warning: shuffled order predicts as well: these data are not sequential, a recurrent network is no help.")
+    elif not found.matters:
+        targets = int(parts.validation.is_target.sum())
+        tell(f"warning: {targets:,} validation targets are too few to tell whether the order of events matters.")
 
 
 def _tell_cost(dataset: Dataset, parts: Split, tell: Tell) -> None:

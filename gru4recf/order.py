@@ -14,6 +14,7 @@ from gru4recf.data.split import Split
 
 CUTOFF = 20
 STANDARD_ERRORS = 2.0
+LITTLE = 0.1  # of the chain's MRR@20
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,12 @@ class OrderTest:
     def matters(self) -> bool:
         """Whether the true order is better by more than chance."""
         return self.true_order - self.shuffled > STANDARD_ERRORS * self.standard_error
+
+    @property
+    def little(self) -> bool:
+        """Whether what order brings is small for sure, and not only hidden by chance."""
+        most = self.true_order - self.shuffled + STANDARD_ERRORS * self.standard_error
+        return most < LITTLE * max(self.true_order, self.shuffled)
 
 
 def order_matters(parts: Split, sequences: str, seed: int = 0) -> OrderTest:

@@ -117,6 +117,16 @@ def write_plan(plan: Plan, folder: Path) -> None:
     write_json(folder / PLAN_FILE, content)
 
 
+def require_same_study(folder: Path, name: str) -> None:
+    """Refuse a folder that holds another study, whose verdict and report would be replaced.
+
+    Raises:
+        StudyError: naming both.
+    """
+    if (folder / PLAN_FILE).is_file() and (there := read_plan(folder).study["name"]) != name:
+        raise StudyError(f"{folder} holds study {there}, not {name}; choose another --out, or delete the folder.")
+
+
 def read_plan(folder: Path) -> Plan:
     """Read the plan of a study's folder.
 
@@ -125,7 +135,10 @@ def read_plan(folder: Path) -> Plan:
     """
     if not (folder / PLAN_FILE).is_file():
         raise StudyError(f"{folder}: no {PLAN_FILE}; name the folder that `gru4recf study --out` wrote.")
-    content: Mapping[str, Any] = read_json(folder / PLAN_FILE)
+    try:
+        content: Mapping[str, Any] = read_json(folder / PLAN_FILE)
+    except ValueError as error:
+        raise StudyError(f"{folder / PLAN_FILE}: not what `gru4recf study` writes ({error}); call it again.") from None
     return Plan(**{**content, "runs": [PlannedRun(**run) for run in content["runs"]]})
 
 

@@ -118,7 +118,8 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Mode
     try:
         return model(**values)
     except ValidationError as error:
-        raise StudyError(f"{where}: " + "; ".join(_sentence(model, e) for e in error.errors())) from None
+        found = [e for e in error.errors() if not _follows(e, error.errors())]
+        raise StudyError(f"{where}: " + "; ".join(_sentence(model, e) for e in found)) from None
 
 
 def run_from(parameters: Mapping[str, Any]) -> RunSpec:
@@ -126,6 +127,12 @@ def run_from(parameters: Mapping[str, Any]) -> RunSpec:
     settings = {name: parameters[name] for name in Settings.model_fields if name in parameters}
     chosen = {name: parameters[name] for name in ("dataset", "variant", "strategy", "seed") if name in parameters}
     return validated(RunSpec, {**chosen, "settings": validated(Settings, settings, "settings")}, "run")
+
+
+def _follows(error: Any, errors: list[Any]) -> bool:
+    """Return whether a list is only called too short because something in it is wrong."""
+    inside = (len(e["loc"]) > len(error["loc"]) and e["loc"][: len(error["loc"])] == error["loc"] for e in errors)
+    return error["type"] == "too_short" and any(inside)
 
 
 def _sentence(model: type[BaseModel], error: Any) -> str:
@@ -139,4 +146,6 @@ def _sentence(model: type[BaseModel], error: Any) -> str:
         return f"{place} is missing"
     given = repr(error["input"])
     shown = given if len(given) <= MOST_SHOWN else f"{given[:MOST_SHOWN]}..."
+    if error["type"] == "tuple_type":
+        return f"{place} is {shown}; write a list, such as [{error['input']}]"
     return f"{place} is {shown}; {error['msg'][0].lower()}{error['msg'][1:]}"

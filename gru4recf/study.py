@@ -94,17 +94,45 @@ def read_study(path: Path, settings: Mapping[str, Any] | None = None, **override
             f"{path}: no such study file; the ones that come with the project are in {CHECKOUT / 'studies'}."
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path}: not readable as YAML ({' '.join(str(error).split())}).") from None
+        text = path.read_text(encoding="utf-8")
+        _refuse_repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), path)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: not readable as YAML in UTF-8 ({' '.join(str(error).split())}).") from None
     if not isinstance(content, dict):
         raise StudyError(f"{path}: a study is a mapping with name, title, datasets, variants, ...")
     chosen = {name: value for name, value in overrides.items() if value is not None}
     study = validated(Study, {**content, **chosen}, str(path))
-    datasets = tuple(one for dataset in study.datasets for one in _by_fraction(dataset))
+    datasets = tuple(one for dataset in study.datasets for one in _by_fraction(_located(dataset)))
     study = study.model_copy(update={"datasets": datasets, "forced": {**study.forced, **(settings or {})}})
     _check_names(study, str(path))
     return study
+
+
+def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
+    """Refuse a mapping that has a key twice, of which YAML's reader would keep the last without a word."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise StudyError(f"{path}, line {line}: {key.value} is there a second time; put both in one place.")
+            seen.add(key.value)
+    if isinstance(node, yaml.CollectionNode):
+        for part in node.value:
+            for inner in part if isinstance(part, tuple) else (part,):
+                _refuse_repeated_keys(inner, path)
+
+
+def located(dataset: str) -> str:
+    """Return a folder's absolute path, because a run may start elsewhere; a registered name stays as it is."""
+    from gru4recf.data.registry import names
+
+    return dataset if dataset in names() or not Path(dataset).exists() else str(Path(dataset).resolve())
+
+
+def _located(dataset: StudyDataset) -> StudyDataset:
+    return dataset.model_copy(update={"name": located(dataset.name)})
 
 
 def _by_fraction(dataset: StudyDataset) -> list[StudyDataset]:
@@ -132,11 +160,16 @@ def check_name(kind: str, name: str, known: Iterable[str]) -> None:
 
 
 def _check_names(study: Study, where: str) -> None:
-    in_claims = [variant for claim in study.claims for variant in (*claim.better, *claim.worse)]
-    for variant in [*study.variants, *in_claims, *(v for dataset in study.datasets for v in dataset.variants)]:
-        check_name("variant", variant, VARIANTS)
+    lists = {"variants": study.variants}
+    lists |= {f"variants of {dataset.shown_as}": dataset.variants for dataset in study.datasets}
+    lists |= {f"claim {c.name}, {side}": getattr(c, side) for c in study.claims for side in ("better", "worse")}
+    for place, variants in lists.items():
+        for variant in variants:
+            check_name(f"variant ({where}, {place})", variant, VARIANTS)
+            if variants.count(variant) > 1:
+                raise StudyError(f"{where}, {place}: {variant} is listed more than once; list it once.")
     for strategy in study.strategies:
-        check_name("strategy", strategy, STRATEGIES)
+        check_name(f"strategy ({where})", strategy, STRATEGIES)
     labels = [dataset.shown_as for dataset in study.datasets]
     if repeated := {label for label in labels if labels.count(label) > 1}:
         raise StudyError(f"{where}: two data sets are called {', '.join(sorted(repeated))}; give each its own label.")

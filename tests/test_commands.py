@@ -136,6 +136,17 @@ class TestStudy:
         assert "add parallel_concat (--variants)" in told
         assert not (tmp_path / "runs").exists()
 
+    def test_what_is_not_judged_is_told_and_strict_does_not_pass_it(self, study, tmp_path):
+        root, _ = study
+        shutil.copytree(root / "runs", tmp_path / "runs")
+        sure = {"name": "sure", "text": "A chance.", "better": ["id_only"], "worse": ["popularity"]}
+        for claims, code in (([sure], 0), ([sure, {**sure, "name": "open", "worse": ["markov"]}], 3)):
+            (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**STUDY, "claims": claims}))
+            process = _study_process(tmp_path, "first", "--report-only", "--strict")
+            told = process.communicate()[0]
+            assert process.returncode == code, told
+        assert "synthetic: open is not judged for want of ranks of markov." in told
+
     def test_a_run_made_from_other_data_is_not_compared(self, study, tmp_path):
         root, _ = study
         (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))

@@ -109,10 +109,12 @@ class TestDescription:
 
     def test_data_without_an_order_are_warned_of(self, atomic_folder):
         generator = np.random.default_rng(0)
-        rows = "".join(f"s{s}\ti{generator.integers(10)}\t{s * 100 + k}\n" for s in range(200) for k in range(5))
-        assert "warning: shuffled order predicts as well: these data are not sequential" in described(
-            atomic_folder(HEADER + rows)
-        )
+        rows = [f"s{s}\ti{generator.integers(10)}\t{s * 100 + k}\n" for s in range(20_000) for k in range(5)]
+        told = described(atomic_folder(HEADER + "".join(rows)))
+        assert "warning: shuffled order predicts as well: these data are not sequential" in told
+        told = described(atomic_folder(HEADER + "".join(rows[:1000])))
+        assert "warning: 80 validation targets are too few to tell whether the order of events matters." in told
+        assert "not sequential" not in told
 
     def test_a_feature_with_one_value_among_items_of_training_is_pointed_at(self, atomic_folder):
         items = "item_id:token\tbrand:token\n" + "".join(f"i{i}\tx\n" for i in range(10)) + "never\ty\n"

@@ -110,6 +110,9 @@ def test_code_that_decides_other_variants_alone_makes_no_run_stale(monkeypatch):
         ({"datasets": []}, "datasets is"),
         ({"seeds": 0}, "seeds is 0"),
         ({"sedes": 3}, "did you mean 'seeds'"),
+        ({"variants": ["id_onli"]}, "small.yaml, variants"),
+        ({"variants": "id_only"}, r"variants is 'id_only'; write a list, such as \[id_only\]"),
+        ({"variants": ["id_only", "popularity", "id_only"]}, "small.yaml, variants: id_only is listed more than once"),
         ({"claims": [{"name": "x", "text": "y", "better": ["id_only"], "worse": ["wieghted_sum"]}]}, "weighted_sum"),
     ],
 )
@@ -133,6 +136,41 @@ def test_a_study_that_is_not_there_or_not_yaml_is_named(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(StudyError, match="a study is a mapping"):
         studies.read_study(tmp_path / "list.yaml")
+
+
+def test_a_wrong_entry_is_told_without_its_list_being_called_too_short(write):
+    with pytest.raises(StudyError) as told:
+        studies.read_study(write(datasets=[{"nam": "synthetic"}]))
+    assert "datasets.0.nam is not a setting here" in str(told.value)
+    assert "at least 1 item" not in str(told.value)
+
+
+def test_a_key_that_is_there_twice_is_refused_and_a_merged_one_is_not(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: x\nsettings: {n_epochs: 3}\nvariants: [id_only]\nsettings: {dropout: 0.3}\n")
+    with pytest.raises(StudyError, match="line 4: settings is there a second time"):
+        studies.read_study(path)
+    small = yaml.safe_dump({**SMALL, "datasets": []}).replace("datasets: []\n", "")
+    own = "datasets:\n- {name: synthetic, settings: &own {dropout: 0.2}}\n"
+    path.write_text(small + own + "- {name: synthetic, label: b, settings: {<<: *own, dropout: 0.3}}\n")
+    assert [one.settings["dropout"] for one in studies.read_study(path).datasets] == [0.2, 0.3]
+
+
+def test_a_folder_is_meant_from_where_the_study_is_called(write, atomic_folder, tmp_path, monkeypatch):
+    folder = atomic_folder("session_id:token\titem_id:token\ttimestamp:float\ns\ti\t1\n")
+    monkeypatch.chdir(tmp_path)
+    (dataset,) = studies.read_study(write(datasets=[{"name": "./shop"}])).datasets
+    assert (dataset.name, dataset.shown_as) == (str(folder), "shop")
+
+
+def test_another_studys_folder_and_a_damaged_plan_are_refused(write, tmp_path):
+    plans.write_plan(plans.make_plan(studies.read_study(write()), tmp_path, tmp_path / "runs"), tmp_path)
+    plans.require_same_study(tmp_path, "small")
+    with pytest.raises(StudyError, match="holds study small, not large; choose another --out"):
+        plans.require_same_study(tmp_path, "large")
+    (tmp_path / "plan.json").write_text('{"study": {')
+    with pytest.raises(StudyError, match="not what `gru4recf study` writes"):
+        plans.read_plan(tmp_path)
 
 
 def test_settings_from_the_command_line_win_over_a_data_sets_own(write):
