@@ -86,6 +86,40 @@ class TestTables:
         table = read_raw(folder / "table")
         assert table.text("text").tolist() == ["two\nlines, one field", 'say "no"']
 
+    @pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+    @pytest.mark.parametrize("name", ["log", "items"])
+    def test_a_quotation_mark_left_open_to_the_end_of_the_file_is_refused(self, files, name, end):
+        tables = {"log": LOG, "items": ITEMS}
+        lines = tables[name].strip().splitlines()
+        notes = ["note", "fine", '"left open', "x", "y"]
+        tables[name] = "\n".join(f"{line},{note}" for line, note in zip(lines, notes, strict=False)) + end
+        folder = files(**tables, packed=gzip.compress(tables[name].encode()))
+        told = f"{name}, row 3, column note: the value runs to the end of the file; is a quotation mark left open"
+        with pytest.raises(AssertionError, match=told):
+            own(folder, "log", "items")
+        with pytest.raises(StudyError, match="packed, row 3, column note: the value runs to the end"):
+            read_raw(folder / "packed")
+
+    def test_a_quotation_mark_that_a_later_one_closes_is_refused_for_the_rows_between(self, files):
+        rows = [f"{i},brand {i},note" for i in range(60)]
+        rows[7] = '7,brand 7,"left open'
+        rows[40] = '40,brand 40,"closed"'
+        table = "\n".join(["sku,brand,note", *rows, ""])
+        with pytest.raises(StudyError, match="row 9, column note: the value holds 33 line ends; is a quotation mark"):
+            read_raw(files(table=table) / "table")
+
+    def test_a_quotation_mark_left_open_in_a_large_file_is_pointed_at(self, files, monkeypatch):
+        monkeypatch.setattr("gru4recf.imports.tables.BLOCK_BYTES", 100)
+        with pytest.raises(StudyError, match="a row has over 100 bytes; is a quotation mark left open"):
+            read_raw(files(table='sku,note\n1,"open\n' + "2,y\n" * 300) / "table")
+
+    def test_texts_of_several_lines_are_kept_and_told(self, files):
+        long = "\n".join(["A lamp, red, and", "a table"] * 30)
+        folder = files(log_dot_csv=LOG, items_dot_csv=f'sku,note\na,"two\nlines"\nb,"{long}"\nc,"so\nit ends"\n')
+        _, told = own(folder)
+        assert "items.csv: 3 rows read" in told
+        assert "items.csv: values with line ends: note 3 (at most 59 in one); is a quotation mark left open" in told
+
     def test_a_row_is_named_by_the_number_a_person_counts(self, files):
         folder = files(table="id,text\n1,x\n2,y\n", log='{"id": 1}\n{"id": 2}\n')
         assert read_raw(folder / "table").place(1, "id").endswith("table, row 3, column id")

@@ -63,14 +63,16 @@ def _own_log(
         raise StudyError("Name the column that says which events belong together: --session COL, or --user COL.")
     seconds, kinds = parse_gap(gap) if gap else None, parse_kinds(features)
     files = dict(_vector_file(text) for text in vectors)
+    table = read_raw(items, drop_bad=drop_bad) if items else None
     return Log(
         events=read_raw(source, drop_bad=drop_bad),
         columns=columns,
-        items=read_raw(items, drop_bad=drop_bad) if items else None,
+        items=table,
         item_id=item_id or columns.item,
         gap=seconds,
         kinds=kinds,
         vectors=files,
+        told=(f"{items}: {len(table):,} rows read",) if table is not None else (),
     )
 
 

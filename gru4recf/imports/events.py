@@ -94,7 +94,7 @@ def _complete_rows(raw: RawTable, columns: Columns, report: Report) -> np.ndarra
             text = raw.text(column)
             words = {""} if column == columns.time else {"", *MISSING}  # a time that is a word is refused
             missing = text.str.strip().isin(words).to_numpy()
-            if n_joined := int(text.str.contains("\n", regex=False).sum()):
+            if not raw.told and (n_joined := int(text.str.contains("\n", regex=False).sum())):
                 report.tell(f"{column}: {n_joined:,} values hold a line end; is a quotation mark left open there?")
         report.drop(f"rows without {column}", (missing & complete).sum())
         complete &= ~missing

@@ -63,6 +63,8 @@ def import_log(log: Log, out: Path, name: str = "", *, drop_bad: bool = False) -
     for table in (log.events, log.items):
         for reason, count in (table.dropped if table else {}).items():
             report.drop(f"{reason} in {table.path.name}", count)
+        if table and table.told:
+            report.tell(f"{table.path}: {table.told}")
     for reason, count in log.dropped.items():
         report.drop(reason, count)
     events = clean_events(log.events, log.columns, log.gap, report, drop_bad=drop_bad)

@@ -22,6 +22,7 @@ from gru4recf.data.columns import read_strings
 from gru4recf.data.tables import BLOCK_BYTES, one_line
 from gru4recf.errors import DataError
 from gru4recf.imports.json_lines import read_json_lines
+from gru4recf.imports.quotes import line_ends
 
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 DELIMITERS = ("\t", ",", ";", "|")
@@ -38,12 +39,14 @@ class RawTable:
         table: text, lists of text, or what types a parquet file has.
         first_row: the number a person gives to the first row: 2 below a header, 1 without.
         dropped: reason -> number of rows left out while reading.
+        told: what is odd in it, for the report.
     """
 
     path: Path
     table: pa.Table
     first_row: int
     dropped: dict[str, int]
+    told: str = ""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -126,6 +129,8 @@ def _reading(path: Path, magic: bytes = b"") -> Iterator[None]:
     except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         if isinstance(error, UnicodeDecodeError):
             _require_utf8(path, magic)
+        if "straddling" in str(error):  # arrow's word for a row that is longer than a block
+            raise DataError(f"{path}: a row has over {BLOCK_BYTES:,} bytes; is a quotation mark left open?") from None
         raise DataError(f"{path}: not readable as a table of UTF-8 text ({one_line(error)}).") from error
 
 
@@ -195,7 +200,8 @@ def _delimited(
         "rows of another width": len(ragged),
         "lines more that quotation marks join to rows of another width": sum(n_joined for *_, n_joined in ragged),
     }
-    return RawTable(path, table, n_lines + 1, {reason: count for reason, count in counts.items() if count})
+    told = line_ends(path, table, n_lines + 1, delimiter, partial(_stream, path, magic)) if quotes else ""
+    return RawTable(path, table, n_lines + 1, {reason: count for reason, count in counts.items() if count}, told)
 
 
 def _read_rows(
