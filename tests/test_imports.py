@@ -13,6 +13,7 @@ from gru4recf.data.atomic import read_atomic
 from gru4recf.errors import StudyError
 from gru4recf.imports.events import Columns, parse_gap
 from gru4recf.imports.kinds import infer
+from gru4recf.imports.numbers import read_numbers
 from gru4recf.imports.report import Report
 from gru4recf.imports.step import Log, import_log
 from gru4recf.imports.tables import RawTable, read_raw
@@ -246,7 +247,10 @@ class TestKinds:
             ([str(i * 7) for i in range(40)], "float"),
             (["1,5", "2", "0,25", "NA"], "float"),
             ([f"{i % 3},{i % 5}" for i in range(40)], "float"),
-            ([f"{i % 3},10{i % 5}" for i in range(40)], "token_seq"),  # may part thousands
+            ([f"{i % 3},10{i % 5}" for i in range(40)], "drop"),  # commas may part decimals, thousands or a list
+            (["36", "37", "38", "39", "XL"] * 8, "drop"),
+            (["36", "37", "XL"] * 8, "token"),
+            ([f"A{i % 9}" for i in range(40)], "token"),
             (pa.array([True, False, None, True]), "token"),
             (pa.array([1.0, 2.0, None, 1.0] * 30), "token"),
             (["Action|Comedy", "Comedy", "Drama|Action", "Drama", "Comedy|Drama"] * 8, "token_seq"),
@@ -269,6 +273,70 @@ class TestKinds:
     )
     def test_the_kind_is_seen_from_the_values(self, values, kind):
         assert infer(raw(f=values), "f").kind == kind
+
+    @pytest.mark.parametrize(
+        ("texts", "values", "told"),
+        [
+            (["12,99", "7,5", "3"], [12.99, 7.5, 3], "numbers with decimal commas"),
+            (["9.99", "9,99", "3"], [9.99, 9.99, 3], "numbers with decimal points and decimal commas"),
+            (["1,299.00", "2,100", "9.99"], [1299, 2100, 9.99], "numbers with separators of thousands"),
+            (
+                ["1.299,00", "2.100", "1 000 000,5"],
+                [1299, 2100, 1e6 + 0.5],
+                "decimal commas and separators of thousands",
+            ),
+            (["1.299", "2.100", "3.5e2"], [1.299, 2.1, 350], "numbers"),
+            (["$9.99", "-$1.50", "$1,299.00"], [9.99, -1.5, 1299], "numbers with separators of thousands and $"),
+            (["12.99 EUR", "€ 5", "7"], [12.99, 5, 7], "numbers with EUR/€"),
+            (["12,99 €", "1.299,00 €", "7"], [12.99, 1299, 7], "decimal commas and separators of thousands and €"),
+        ],
+    )
+    def test_numbers_are_read_as_tables_write_them_and_told(self, texts, values, told):
+        kind = infer(raw(price=texts * 8), "price")
+        assert kind.kind == "float"
+        assert kind.reason.endswith(told)
+        assert read_numbers(pd.Series(texts)).values.tolist() == values
+
+    @pytest.mark.parametrize(
+        ("texts", "told"),
+        [
+            (
+                ["12,99"] * 8 + ["3,50", "ask"],
+                "9 of 10 known values are numbers with decimal commas, not 'ask' (row 11);",
+            ),
+            (["1.5"] * 8 + ["-", "inf"], "8 of 10 known values are numbers, not '-' (row 10); mend such values, read"),
+            (
+                ["1,299", "2,100"] * 8,
+                "0 of 16 known values are numbers, not '1,299' (row 2), which may have thousands or",
+            ),
+            (
+                ["9.99", "9,99", "1,299"] * 8,
+                "16 of 24 known values are numbers with decimal points and decimal commas, not",
+            ),
+        ],
+    )
+    def test_numbers_with_some_that_are_none_are_left_out_and_the_first_is_named(self, texts, told):
+        kind = infer(raw(price=texts), "price")
+        assert kind.kind == "drop"
+        assert told in kind.reason
+        assert (
+            "with --feature price:float --drop-bad, or say another kind, such as --feature price:token" in kind.reason
+        )
+
+    def test_words_among_codes_leave_the_codes_tokens(self):
+        assert infer(raw(category_id=["12", "13", "14", "15", "A3"] * 8), "category_id").kind == "token"
+
+    def test_what_is_no_number_is_missing_and_counted_when_bad_values_are_dropped(self, files):
+        folder = files(log_dot_csv=LOG, items_dot_csv="sku;price\na;12,99\nb;ask\nc;1.299,00\n")
+        arguments = ("log.csv", "items.csv", "--feature", "price:float")
+        with pytest.raises(
+            AssertionError, match=r"row 3, column price: 'ask' is not a number .* missing with --drop-bad"
+        ):
+            own(folder, *arguments)
+        data, told = own(folder, *arguments, "--drop-bad")
+        assert "left out: 1 values of price that are no numbers; they are missing now" in told
+        assert "price: float (as asked for, numbers with decimal commas and separators of thousands), known for" in told
+        assert data.items["price"].fillna(-1).tolist() == [12.99, -1, 1299]
 
     def test_lists_in_brackets_are_read_without_them(self, files):
         tags = ["['red lamp', 'big']", '["big"]', "[]"]

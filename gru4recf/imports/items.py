@@ -11,6 +11,7 @@ import pyarrow as pa
 from gru4recf.data.dataset import FeatureKind
 from gru4recf.errors import DataError, StudyError, unknown_name
 from gru4recf.imports.kinds import CHOICES, Kind, infer, is_list, plain_text
+from gru4recf.imports.numbers import read_numbers
 from gru4recf.imports.report import Report
 from gru4recf.imports.tables import RawTable
 from gru4recf.imports.values import feature_values, read_npy
@@ -41,7 +42,14 @@ def parse_kinds(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def make_items(
-    raw: RawTable, item: str, events: pd.DataFrame, kinds: dict[str, str], vectors: dict[str, Path], report: Report
+    raw: RawTable,
+    item: str,
+    events: pd.DataFrame,
+    kinds: dict[str, str],
+    vectors: dict[str, Path],
+    report: Report,
+    *,
+    drop_bad: bool = False,
 ) -> ItemTable:
     """Choose kinds, read values, and add rows without features for items that the log has and the table lacks.
 
@@ -52,6 +60,7 @@ def make_items(
         kinds: column -> kind where the user says it; the others are inferred.
         vectors: feature -> npy file with a row per row of the table.
         report: told each feature's kind and the reason.
+        drop_bad: what is no number in a column of floats is missing, instead of refused.
     """
     raw.require(item, *kinds)
     if kinds.get(item, "drop") != "drop":
@@ -64,7 +73,8 @@ def make_items(
         if kind.kind == "drop":
             report.tell(f"feature {column}: left out, {kind.reason}")
             continue
-        values = feature_values(raw if kind.kind != "text" else raw_kept, column, kind)
+        table = raw if kind.kind != "text" else raw_kept
+        values = feature_values(table, column, kind, report, drop_bad=drop_bad)
         values = values.iloc[rows].reset_index(drop=True) if kind.kind != "text" else values
         _add(features, chosen, column, values, kind, report)
     for name, path in vectors.items():
@@ -102,6 +112,9 @@ def _kind(raw: RawTable, column: str, kinds: dict[str, str]) -> Kind:
     inferred = infer(raw, column)
     if column not in kinds:
         return inferred
+    if kinds[column] == "float" and not is_list(raw, column):
+        text = plain_text(raw, column)
+        return Kind("float", f"as asked for, {read_numbers(text[text != '']).told}")
     return Kind(kinds[column], "as asked for", inferred.separator if inferred.kind == kinds[column] else "")
 
 

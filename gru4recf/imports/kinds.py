@@ -3,11 +3,12 @@
 * lists of numbers, or text of equally many numbers: float_seq
 * lists of texts, or short pieces that recur: token_seq
 * numbers with decimals, or many different numbers: float
-* values that recur: token
+* values that recur: token, unless most are numbers and some are not: drop, and say which
 * sentences, a different one for most items: text, which becomes a float_seq of TF-IDF weights
 * one value, nothing, or a bare name of every item: drop
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gru4recf.data.columns import EXACT_FLOAT, LARGEST_FLOAT
+from gru4recf.data.columns import EXACT_FLOAT
+from gru4recf.imports.numbers import Numbers, read_numbers
 from gru4recf.imports.tables import RawTable
 
 CHOICES = ("token", "token_seq", "float", "float_seq", "text", "drop")
@@ -25,7 +27,7 @@ CODE_NAMES = r"(?:^|[\W_])(?:id|ids|code|cat|category|type|class|group)$|[a-z](?
 MAX_CODES = 1000
 ITEMS_PER_CODE = 10
 FEW_ITEMS = 20  # too few to see whether values recur
-DECIMAL_COMMA = r"[+-]?\d+(?:,\d+)?"
+MOSTLY = 0.8  # of the known values are numbers: the column is meant to hold numbers
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,6 @@ def is_list(raw: RawTable, column: str) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
-def has_decimal_commas(text: pd.Series) -> bool:
-    """Return whether all are numbers such as 2,5 or 3; with three digits behind each comma it may part thousands."""
-    if not text.str.contains(",", regex=False).any() or not text.str.fullmatch(DECIMAL_COMMA).all():
-        return False
-    return bool(text.str.contains(r",(?:\d{1,2}|\d{4,})$", regex=True).any())
-
-
 def without_brackets(text: pd.Series) -> pd.Series:
     """Return lists written as ["a", "b"] or ['a', 'b'] as a, b; texts unchanged where some are no such list."""
     known = text[text != ""]
@@ -88,11 +83,13 @@ def infer(raw: RawTable, column: str) -> Kind:
         return Kind("drop", "it is empty")
     if n_values == 1 and len(known) == len(text):
         return Kind("drop", "it has one value for all items")
-    if has_decimal_commas(known):
-        return Kind("float", "numbers with decimal commas")
-    numbers = pd.to_numeric(known, errors="coerce")
-    if pa.types.is_floating(kind) or (numbers.abs() <= LARGEST_FLOAT).all():
-        return _infer_numbers(column, known, n_values)
+    numbers = read_numbers(known)
+    is_number = numbers.values.notna()
+    if pa.types.is_floating(kind) or is_number.all():
+        return _infer_numbers(column, known, n_values) if numbers.told == "numbers" else Kind("float", numbers.told)
+    are_codes = _is_code(column) and known[is_number].str.fullmatch(r"\d+").all()
+    if (is_number | numbers.unclear).mean() >= MOSTLY and not are_codes:
+        return _odd_numbers(raw, column, known, numbers)
     return _infer_vector(known) or _infer_pieces(without_brackets(known), n_values) or _infer_words(known, n_values)
 
 
@@ -118,9 +115,25 @@ def _infer_numbers(column: str, known: pd.Series, n_values: int) -> Kind:
     if not known.str.fullmatch(r"[+-]?\d+").all():
         return Kind("float", "numbers")
     recurring = n_values <= MAX_CODES and len(known) >= ITEMS_PER_CODE * n_values
-    if recurring or pd.Series([column]).str.contains(CODE_NAMES, regex=True).iloc[0]:
+    if recurring or _is_code(column):
         return Kind("token", f"{n_values:,} different whole numbers, taken for codes")
     return Kind("float", f"{n_values:,} different whole numbers")
+
+
+def _is_code(column: str) -> bool:
+    return re.search(CODE_NAMES, column) is not None
+
+
+def _odd_numbers(raw: RawTable, column: str, known: pd.Series, numbers: Numbers) -> Kind:
+    """Leave a column out whose values are numbers but for some, and name the first that is none."""
+    odd = numbers.values.index[numbers.values.isna()]
+    unclear = ", which may have thousands or decimals or be a list" if numbers.unclear[odd[0]] else ""
+    return Kind(
+        "drop",
+        f"{len(known) - len(odd):,} of {len(known):,} known values are {numbers.told}, not {known[odd[0]][:40]!r} (row "
+        f"{odd[0] + raw.first_row}){unclear}; mend such values, read them as missing with --feature {column}:float "
+        f"--drop-bad, or say another kind, such as --feature {column}:token",
+    )
 
 
 def _infer_vector(known: pd.Series) -> Kind | None:

@@ -68,16 +68,16 @@ def import_log(log: Log, out: Path, name: str = "", *, drop_bad: bool = False) -
     for reason, count in log.dropped.items():
         report.drop(reason, count)
     events = clean_events(log.events, log.columns, log.gap, report, drop_bad=drop_bad)
-    items = _items(log, events, report)
+    items = _items(log, events, report, drop_bad)
     by_user = not log.columns.session and log.gap is None
     _tell_events(events, len(log.events), log.events.path, by_user, report)
     _write(out, name, events, items, "user_id" if by_user else "session_id", report)
     return report
 
 
-def _items(log: Log, events: pd.DataFrame, report: Report) -> ItemTable:
+def _items(log: Log, events: pd.DataFrame, report: Report, drop_bad: bool) -> ItemTable:
     if log.items is not None:
-        return make_items(log.items, log.item_id, events, log.kinds, log.vectors, report)
+        return make_items(log.items, log.item_id, events, log.kinds, log.vectors, report, drop_bad=drop_bad)
     if log.vectors:
         raise StudyError("--vectors needs --items: row n of the npy file belongs to row n of that table.")
     described = [column for column, kind in log.kinds.items() if kind != "drop"]
@@ -85,7 +85,7 @@ def _items(log: Log, events: pd.DataFrame, report: Report) -> ItemTable:
         report.tell("items: no features, which --items FILE or --feature COLUMN:KIND (of the log) would name")
         return ItemTable(pd.Series(events["item"].unique()), {}, {})
     table = from_events(log.events, log.columns.item, events, described)
-    return make_items(table, log.columns.item, events, log.kinds, {}, report)
+    return make_items(table, log.columns.item, events, log.kinds, {}, report, drop_bad=drop_bad)
 
 
 def _tell_events(events: pd.DataFrame, n_rows: int, path: Path, by_user: bool, report: Report) -> None:

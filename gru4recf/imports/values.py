@@ -6,15 +6,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from gru4recf.data.columns import LARGEST_FLOAT, list_vectors
+from gru4recf.data.columns import list_vectors
 from gru4recf.errors import DataError
-from gru4recf.imports.kinds import SEPARATORS, Kind, has_decimal_commas, is_list, plain_text, without_brackets
+from gru4recf.imports.kinds import SEPARATORS, Kind, is_list, plain_text, without_brackets
+from gru4recf.imports.numbers import read_numbers
+from gru4recf.imports.report import Report
 from gru4recf.imports.tables import RawTable
 from gru4recf.imports.text import text_vectors
 
 
-def feature_values(raw: RawTable, column: str, kind: Kind) -> pd.Series:
+def feature_values(raw: RawTable, column: str, kind: Kind, report: Report, *, drop_bad: bool = False) -> pd.Series:
     """Return strings ("" missing), lists of strings, floats (NaN missing) or float32 vectors (None missing).
+
+    With `drop_bad`, what is no number in a column of floats is missing, and counted in the report.
 
     Raises:
         DataError: naming the first row whose value does not fit the kind.
@@ -24,7 +28,7 @@ def feature_values(raw: RawTable, column: str, kind: Kind) -> pd.Series:
     if kind.kind == "token_seq":
         return _token_lists(raw, column, kind.separator)
     if kind.kind == "float":
-        return _floats(raw, column)
+        return _floats(raw, column, report, drop_bad)
     if kind.kind == "text":
         return pd.Series(text_vectors(_joined(raw, column)), dtype=object)
     return _vectors(raw, column)
@@ -83,15 +87,17 @@ def _joined(raw: RawTable, column: str) -> pd.Series:
     return pd.Series([" ".join(map(str, row or [])) for row in raw.table[column].to_pylist()], dtype="str")
 
 
-def _floats(raw: RawTable, column: str) -> pd.Series:
+def _floats(raw: RawTable, column: str, report: Report, drop_bad: bool) -> pd.Series:
     if is_list(raw, column):
         raise DataError(f"{raw.path}, column {column}: holds lists; make it a token_seq or a float_seq.")
     text = plain_text(raw, column)
-    plain = text.str.replace(",", ".") if has_decimal_commas(text[text != ""]) else text
-    numbers = pd.to_numeric(plain, errors="coerce").astype("float64")
-    bad = np.flatnonzero(~(numbers.abs() <= LARGEST_FLOAT) & (text != ""))
-    if len(bad):
-        raise _misfit(raw, column, int(bad[0]), text.iloc[bad[0]], "a number that float32 holds")
+    read = read_numbers(text[text != ""])
+    numbers = read.values.reindex(text.index)
+    bad = np.flatnonzero(numbers.isna() & (text != ""))
+    if len(bad) and not drop_bad:
+        expected = "clearly one number" if read.unclear[bad[0]] else "a number that float32 holds"
+        raise _misfit(raw, column, int(bad[0]), text[bad[0]], expected, ", or read it as missing with --drop-bad")
+    report.drop(f"values of {column} that are no numbers; they are missing now", len(bad))
     return numbers
 
 
@@ -123,10 +129,10 @@ def _vector(row: list[str]) -> np.ndarray | None:
         return np.empty(0, dtype=np.float32)
 
 
-def _misfit(raw: RawTable, column: str, row: int, shown: str, expected: str) -> DataError:
+def _misfit(raw: RawTable, column: str, row: int, shown: str, expected: str, fix: str = "") -> DataError:
     return DataError(
         f"{raw.place(row, column)}: {shown[:40]!r} is not {expected}; mend it, or give the column another kind with "
-        "--feature NAME:KIND."
+        f"--feature NAME:KIND{fix}."
     )
 
 
