@@ -112,10 +112,14 @@ def _distinct(values: pd.Series, kind: str) -> str:
 def _tell_time(dataset: Dataset, tell: Tell) -> None:
     """Tell the span, and the longest stretches without any event."""
     times = np.sort(dataset.events["time"].to_numpy())
-    first, last = times[0], times[-1]
-    if not (DATES[0] <= first and last <= DATES[1]):
-        tell(f"time: from {first:g} to {last:g}, an order rather than dates.")
+    inside = (times >= DATES[0]) & (times <= DATES[1])
+    if not inside.any():
+        tell(f"time: from {times[0]:g} to {times[-1]:g}, an order rather than dates.")
         return
+    if n_others := int((~inside).sum()):
+        tell(f"warning: {n_others:,} events lie outside of 1973 to 2103, the others are dates; have all one unit?")
+    times = times[inside]
+    first, last = times[0], times[-1]
     gaps = np.diff(times)
     tell(f"time: from {_date(first)} to {_date(last)}, {_duration(last - first)}.")
     if len(gaps):

@@ -82,6 +82,12 @@ class TestDescription:
     def test_an_order_is_not_taken_for_dates(self, atomic_folder):
         assert "from 0 to 9904, an order rather than dates" in described(atomic_folder(HEADER + chain(100, begin=0)))
 
+    def test_times_of_which_only_a_part_are_dates_are_warned_of(self, atomic_folder):
+        told = described(atomic_folder(HEADER + chain(100) + chain(10, begin=1.7e12).replace("s", "t")))
+        assert "warning: 50 events lie outside of 1973 to 2103, the others are dates; have all one unit?" in told
+        assert "time: from 2023-11-14 22:13:20 to 2023-11-15 00:58:24, 2.8 h." in told
+        assert "an order" not in told
+
     def test_repeats_equal_times_and_single_events_are_counted(self, atomic_folder):
         rows = chain(50) + "one\ti1\t1700000000\n" + "two\ti1\t1700000000\ntwo\ti1\t1700000000\n"
         told = described(atomic_folder(HEADER + rows))

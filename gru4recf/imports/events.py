@@ -13,7 +13,8 @@ from gru4recf.imports.tables import RawTable
 from gru4recf.imports.times import Times, as_date, parse_times
 
 SEPARATORS = ("/", "#", "|", "\x1f")  # between user and session: the first that is in no user's id
-LATEST = 4102444800  # seconds: the year 2100
+EARLIEST = 631152000  # seconds: the year 1990, before which nobody kept logs
+LATEST = 4102444800  # the year 2100
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def clean_events(
         raise DataError(
             f"{raw.place(rows[first], columns.time)}: {str(kept.table[columns.time][first])[:40]!r} is no time "
             f"({'nor is any other' if unreadable.all() else others}); write seconds, milliseconds or ISO dates such as "
-            "2024-01-31T12:00:00Z, or leave such rows out with --drop-bad."
+            "2024-01-31T12:00:00Z, numbers all in one unit (which --unit would name), or leave such rows out with "
+            "--drop-bad."
         )
     report.drop("rows whose time cannot be read", unreadable.sum())
     owner = _owners(kept, columns, report)
@@ -79,7 +81,7 @@ def clean_events(
     events = events.assign(exact=times.exact)[~unreadable]
     if events.empty:
         raise DataError(f"{raw.path}: no row has {', '.join(columns.named)}; nothing is left to import.")
-    _tell_times(events["time"], times, report)
+    _tell_times(events["time"], times, columns.unit, report)
     return _in_order(events, gap, report, "user" if columns.user and not columns.session else "session")
 
 
@@ -117,8 +119,12 @@ def _owners(kept: RawTable, columns: Columns, report: Report) -> pd.Series:
     return users + separator + sessions
 
 
-def _tell_times(seconds: pd.Series, times: Times, report: Report) -> None:
+def _tell_times(seconds: pd.Series, times: Times, unit: str, report: Report) -> None:
     report.tell(f"times: {times.told}, from {as_date(seconds.min())} to {as_date(seconds.max())}")
+    if unit != "auto" and not times.unit:
+        report.tell(f"times: --unit {unit} is for numbers and changes nothing here")
+    elif unit != "auto" and seconds.median() < EARLIEST:
+        report.tell(f"warning: in unit {unit}, half of the times lie before 1990; is the unit right?")
     if before := int((seconds < 0).sum()):
         report.tell(f"times: {before:,} lie before 1970; is the unit right?")
     if after := int((seconds > LATEST).sum()):

@@ -1,6 +1,7 @@
 """Times as logs write them: seconds, milliseconds, micro- or nanoseconds since 1970, or ISO dates with or without zone.
 
-Columns of nothing but 20240131 or 20240131120000 are dates too, unless the unit is given.
+Without a given unit, numbers among dates that would be dates of another unit, and 0, are unreadable rather than times
+in 1970. Columns of nothing but 20240131 or 20240131120000 are dates too, unless the unit is given.
 
 Times become float64 seconds (exact to a quarter of a microsecond today). Events are put in order by the value as it was
 written, in 64 bits, before it is rounded. A time without a zone is read as UTC.
@@ -20,6 +21,7 @@ from gru4recf.imports.tables import RawTable
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 LARGEST_SECOND = 1e11  # the year 5138: a larger typical value must be in a smaller unit
+SMALLEST_DATE = LARGEST_SECOND / 1000  # seconds: 1973, before which a number is a date of a larger unit
 ZONE = r"(?:Z|[T ].*[+-]\d{2}(?::?\d{2})?)$"
 COMPACT = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?"
 
@@ -32,11 +34,13 @@ class Times:
         exact: (n,) int64 or float64 that orders events; anything where the time is unreadable.
         seconds: (n,) float64 seconds since 1970; NaN where unreadable.
         told: how they were read, for the report.
+        unit: that of numbers; "" for dates.
     """
 
     exact: np.ndarray
     seconds: np.ndarray
     told: str
+    unit: str = ""
 
 
 def parse_times(raw: RawTable, column: str, unit: str = "auto") -> Times:
@@ -74,13 +78,16 @@ def _parse_numbers(text: pd.Series) -> np.ndarray:
 
 
 def _from_numbers(values: np.ndarray, unit: str) -> Times:
-    finite = values[np.isfinite(values)].astype(np.float64)
+    sizes = np.abs(values.astype(np.float64))
+    sizes = sizes[sizes < LARGEST_SECOND * UNITS["ns"]]
+    typical = float(np.median(sizes)) if len(sizes) else 0.0
+    smallest = 0.0
     if unit == "auto":
-        typical = float(np.median(np.abs(finite))) if len(finite) else 0.0
         unit = next((u for u in UNITS if typical < LARGEST_SECOND * UNITS[u]), "ns")
+        smallest = SMALLEST_DATE if typical >= SMALLEST_DATE * UNITS[unit] else 0.0
     seconds = _in_seconds(values, UNITS[unit])
-    seconds[~(np.abs(seconds) < LARGEST_SECOND)] = np.nan
-    return Times(values, seconds, f"{UNIT_NAMES[unit]} since 1970")
+    seconds[~((smallest <= np.abs(seconds)) & (np.abs(seconds) < LARGEST_SECOND))] = np.nan
+    return Times(values, seconds, f"{UNIT_NAMES[unit]} since 1970", unit)
 
 
 def _in_seconds(values: np.ndarray, per_second: int) -> np.ndarray:
