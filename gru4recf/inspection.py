@@ -12,6 +12,7 @@ Tell = Callable[[str], None]
 GIANT_LENGTH = 200  # events: nobody looks at so many items in one visit
 GIANT_SHARE = 50  # times the median length
 MAX_OVERLAP = 0.01  # of the training sessions may still run when test begins
+MAX_REPEATS = 0.01  # of the events may have session, item and time of another one
 MAX_COPIES = 0.05  # of the longer test sessions may be item for item a training session
 COPY_LENGTH = 4
 DATES = (1e8, 4.2e9)  # seconds: between 1973 and 2103 a time is taken for a date
@@ -119,9 +120,8 @@ def _tell_time(dataset: Dataset, tell: Tell) -> None:
     if n_others := int((~inside).sum()):
         tell(f"warning: {n_others:,} events lie outside of 1973 to 2103, the others are dates; have all one unit?")
     times = times[inside]
-    first, last = times[0], times[-1]
     gaps = np.diff(times)
-    tell(f"time: from {_date(first)} to {_date(last)}, {_duration(last - first)}.")
+    tell(f"time: from {_date(times[0])} to {_date(times[-1])}, {_duration(times[-1] - times[0])}.")
     if len(gaps):
         longest = int(gaps.argmax())
         tell(f"the longest time without an event: {_duration(gaps[longest])}, from {_date(times[longest])}.")
@@ -155,6 +155,10 @@ def _tell_oddities(dataset: Dataset, tell: Tell) -> None:
     tell(f"events at the time of the one before: {equal.sum():,} ({equal.sum() / n_events:.1%})")
     if equal.sum() > 0.1 * n_events:
         tell("warning: many events of a session have equal times, so their order is the file's; is it the true one?")
+    same = events[np.append(equal, False) | np.insert(equal, 0, False)].duplicated(["session", "item", "time"]).sum()
+    if same > MAX_REPEATS * n_events:
+        what = f"{same:,} events ({same / n_events:.1%}) repeat session, item and time of another one"
+        tell(f"warning: {what}; leave copies out: they are trivial targets.")
     tell(f"{dataset.sequences} of a single event: {(lengths == 1).sum():,} ({(lengths == 1).mean():.1%})")
     limit = max(GIANT_LENGTH, GIANT_SHARE * np.median(lengths))
     giant = lengths > limit

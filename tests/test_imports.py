@@ -229,6 +229,12 @@ class TestSessions:
         assert data.sequences == "users"
         assert data.events["item"].tolist() == ["a", "b", "a"]
 
+    def test_rows_that_are_there_twice_are_kept_and_counted(self, files):
+        log = LOG + "v1,a,1700000000,low\nv1,c,1700000000,low\nv1,a,1700000000,top\nv2,a,1700000000,top\n"
+        data, told = own(files(log_dot_csv=log, items_dot_csv=ITEMS))
+        assert "rows that repeat session, item and time of another one: 2, kept; are they copies?" in told
+        assert len(data.events) == 8
+
     def test_sessions_numbered_anew_for_every_user_are_never_mixed_up(self, files):
         folder = files(log="who,visit,sku,when\na/1,1,a,1\na/1,1,b,2\na,1/1,c,3\na,1,d,4\nb,1,e,5\n")
         arguments = ("--user", "who", "--session", "visit", "--item", "sku", "--time", "when")

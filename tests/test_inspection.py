@@ -95,6 +95,14 @@ class TestDescription:
         assert "events at the time of the one before: 1 (0.4%)" in told
         assert "sessions of a single event: 1 (1.9%)" in told
 
+    def test_events_that_are_there_twice_are_warned_of(self, atomic_folder):
+        rows = chain(50)
+        lines = rows.splitlines(keepends=True)
+        told = described(atomic_folder(HEADER + rows + "".join(lines[:6])))
+        assert "warning: 6 events (2.3%) repeat session, item and time of another one; leave copies out:" in told
+        # of 252 events two are copies, of which one hundredth may be
+        assert "repeat session, item and time" not in described(atomic_folder(HEADER + rows + "".join(lines[:2])))
+
     def test_a_gigantic_session_is_pointed_at(self, atomic_folder):
         robot = "".join(f"robot\ti{k % 10}\t{1.7e9 + k}\n" for k in range(300))
         told = described(atomic_folder(HEADER + chain(100) + robot))

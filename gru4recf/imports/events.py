@@ -131,11 +131,21 @@ def _tell_times(seconds: pd.Series, times: Times, unit: str, report: Report) -> 
         report.tell(f"times: {after:,} lie after 2100; is the unit right?")
 
 
+def _count_copies(owners: np.ndarray, exact: np.ndarray, items: pd.Series) -> int:
+    """Return how many rows repeat owner, time and item of an earlier one; rows are in order of owner and time."""
+    equal = (np.diff(owners) == 0) & (np.diff(exact) == 0)
+    at_once = np.append(equal, False) | np.insert(equal, 0, False)  # few, mostly: quicker than comparing all
+    columns = {"owner": owners[at_once], "time": exact[at_once], "item": items[at_once]}
+    return int(pd.DataFrame(columns).duplicated().sum())
+
+
 def _in_order(events: pd.DataFrame, gap: float | None, report: Report, owner: str) -> pd.DataFrame:
     """Sort by owner and exact time, and cut owners' events into sessions where they were idle longer than `gap`."""
     codes, labels = pd.factorize(events["owner"])
     order = np.lexsort((np.arange(len(events)), events["exact"].to_numpy(), codes))
     events, codes = events.iloc[order], codes[order]
+    if copies := _count_copies(codes, events["exact"].to_numpy(), events["item"]):
+        report.tell(f"rows that repeat {owner}, item and time of another one: {copies:,}, kept; are they copies?")
     session = events["owner"]
     if gap is not None:
         new_owner = np.diff(codes, prepend=-1) != 0
