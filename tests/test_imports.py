@@ -147,6 +147,30 @@ class TestTables:
         assert data.items["tags"].tolist() == [["x", "y"], ["y"]]
         assert data.events["item"].tolist() == ["a", "b"]
 
+    def test_an_object_in_json_lines_is_no_id_and_no_feature(self, files):
+        rows = [{"visit": "v", "sku": sku, "when": when, "size": {"cm": when}} for when, sku in enumerate("abc")]
+        log = "\n".join(map(json.dumps, rows))
+        items = "\n".join(json.dumps({name: row[name] for name in ("sku", "size")}) for row in rows)
+        _, told = own(files(log=log, items=items), "log", "items")
+        assert "feature size: left out, values of type struct<cm: string> are neither text, numbers nor lists" in told
+        folder = files(log=log.replace('"b"', '{"id": "b"}'), items_dot_csv=ITEMS)
+        with pytest.raises(AssertionError, match="log, column sku: values of type struct<id: string> cannot be read"):
+            own(folder, "log", "items.csv", "--out", folder / "again")
+
+    def test_ids_that_differ_by_spaces_only_are_counted(self, files):
+        log = LOG + "v3,b ,1700000040,top\nv3, b,1700000040,top\nv3,d ,1700000050,top\nv1 ,a,1700000050,top\n"
+        data, told = own(files(log_dot_csv=log, items_dot_csv=ITEMS + "d,z,3\n"))
+        assert "visit: 1 ids equal another one but for spaces at the ends; they are kept apart" in told
+        assert "sku: 2 ids equal another one but for spaces at the ends; they are kept apart" in told
+        assert "items: 3 without a row would have one but for spaces at the ends of their ids" in told
+        assert {"b", "b ", " b", "d "} <= set(data.events["item"])
+
+    def test_words_that_stand_for_no_id_are_none_in_the_table_of_items_either(self, files):
+        items = "sku,brand\na,x\nNULL,y\nNA,z\n,y\nb,y\nc,x\n"
+        data, told = own(files(log_dot_csv=LOG, items_dot_csv=items))
+        assert "left out: 3 rows of items.csv without sku" in told
+        assert list(data.items.index) == ["a", "b", "c"]
+
     def test_an_infinite_time_is_named_as_a_time(self, files):
         table = pa.table({"visit": ["v", "v"], "sku": ["a", "b"], "when": [1.0, float("inf")]})
         with pytest.raises(AssertionError, match=r"log, row 2, column when: 'inf' is no time"):

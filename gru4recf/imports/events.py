@@ -95,12 +95,26 @@ def _complete_rows(raw: RawTable, columns: Columns, report: Report) -> np.ndarra
         else:
             text = raw.text(column)
             words = {""} if column == columns.time else {"", *MISSING}  # a time that is a word is refused
-            missing = text.str.strip().isin(words).to_numpy()
+            bare = text.str.strip()
+            missing = bare.isin(words).to_numpy()
+            if column != columns.time and (n_padded := _count_padded(text, bare)):
+                report.tell(
+                    f"{column}: {n_padded:,} ids equal another one but for spaces at the ends; they are kept apart"
+                )
             if not raw.told and (n_joined := int(text.str.contains("\n", regex=False).sum())):
                 report.tell(f"{column}: {n_joined:,} values hold a line end; is a quotation mark left open there?")
         report.drop(f"rows without {column}", (missing & complete).sum())
         complete &= ~missing
     return complete
+
+
+def _count_padded(text: pd.Series, bare: pd.Series) -> int:
+    """Return how many different ids equal another one but for spaces at the ends."""
+    padded = text[text != bare]
+    if padded.empty:
+        return 0
+    others = set(text[bare.isin(padded.str.strip())])
+    return len(others) - len({text.strip() for text in others})
 
 
 def _owners(kept: RawTable, columns: Columns, report: Report) -> pd.Series:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gru4recf.data.dataset import FeatureKind
 from gru4recf.errors import DataError, StudyError, unknown_name
-from gru4recf.imports.kinds import CHOICES, Kind, infer, is_list, plain_text
+from gru4recf.imports.kinds import CHOICES, MISSING, Kind, infer, is_list, plain_text
 from gru4recf.imports.numbers import read_numbers
 from gru4recf.imports.report import Report
 from gru4recf.imports.tables import RawTable
@@ -121,7 +121,7 @@ def _kind(raw: RawTable, column: str, kinds: dict[str, str]) -> Kind:
 def _distinct(raw: RawTable, item: str, report: Report) -> tuple[np.ndarray, pd.Series]:
     """Return (rows to keep, their ids): the first of each item."""
     ids = raw.text(item)
-    empty = (ids.str.strip() == "").to_numpy()
+    empty = ids.str.strip().isin({"", *MISSING}).to_numpy()
     repeated = ids.duplicated().to_numpy() & ~empty
     report.drop(f"rows of {raw.path.name} without {item}", empty.sum())
     report.drop(f"rows of {raw.path.name} about an item that had one already (the first counts)", repeated.sum())
@@ -172,6 +172,8 @@ def _completed(items: ItemTable, events: pd.DataFrame, report: Report) -> ItemTa
         f"items: {len(sold):,} in the log, {len(lacking):,} of them without a row (their features are missing); "
         f"{int((~items.ids.isin(sold)).sum()):,} rows about items that are not in the log"
     )
+    if n_padded := int(lacking.str.strip().isin(items.ids.str.strip()).sum()):
+        report.tell(f"items: {n_padded:,} without a row would have one but for spaces at the ends of their ids")
     if lacking.empty:
         return items
     empty = {"token": "", "float": float("nan"), "float_seq": None}

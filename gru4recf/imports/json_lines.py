@@ -13,6 +13,8 @@ from gru4recf.errors import DataError
 def read_json_lines(path: Path, stream: pa.NativeFile) -> pa.Table:
     """Return a column per name, of texts or of lists of texts; what a line does not name is missing.
 
+    A column with an object is of parquet's type for these, without values: it is neither an id nor a feature.
+
     Args:
         path: for sentences about it.
         stream: its unpacked bytes.
@@ -42,9 +44,9 @@ def read_json_lines(path: Path, stream: pa.NativeFile) -> pa.Table:
     return pa.table(arrays)
 
 
-def _plain(value: object) -> str | list[str] | None:
-    """Return a JSON value as text or a list of texts; numbers are text already."""
-    if value is None or isinstance(value, str):
+def _plain(value: object) -> str | list[str] | dict | None:
+    """Return a JSON value as text or a list of texts, an object as it is; numbers are text already."""
+    if value is None or isinstance(value, str | dict):
         return value
     if isinstance(value, list):
         return [json.dumps(v) if isinstance(v, dict | list | bool) else v for v in value]
@@ -52,6 +54,8 @@ def _plain(value: object) -> str | list[str] | None:
 
 
 def _array(values: list) -> pa.Array:
+    if (record := next((value for value in values if isinstance(value, dict)), None)) is not None:
+        return pa.nulls(len(values), pa.struct([(name, pa.string()) for name in record]))
     if any(isinstance(value, list) for value in values):
         return pa.array([v if isinstance(v, list) or v is None else [v] for v in values], pa.list_(pa.string()))
     return pa.array(values, pa.string())
