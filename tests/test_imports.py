@@ -447,7 +447,8 @@ class TestItems:
         log = "visit,sku,when,shelf\n1,a,1,low\n1,a,2,top\n1,a,3,top\n2,b,4,low\n2,b,5,top\n2,c,6,\n2,c,7,mid\n"
         folder = files(log=log)
         columns = ("--session", "visit", "--item", "sku", "--time", "when", "--feature", "shelf:token")
-        run_import(folder / "log", *columns, "--out", folder / "shop")
+        told = run_import(folder / "log", *columns, "--out", folder / "shop")
+        assert "shelf: each item's most frequent value in the whole log, the days of test included" in told
         # a: top 2 of 3; b: equal, the first met; c: the one that is known
         assert read_atomic(folder / "shop").items["shelf"].to_dict() == {"a": "top", "b": "low", "c": "mid"}
 

@@ -88,9 +88,10 @@ def make_items(
     return _completed(ItemTable(ids, features, chosen), events, report)
 
 
-def from_events(raw: RawTable, item: str, events: pd.DataFrame, columns: list[str]) -> RawTable:
+def from_events(raw: RawTable, item: str, events: pd.DataFrame, columns: list[str], report: Report) -> RawTable:
     """Return an item table out of columns of the log: each item's most frequent value, the first met among equals."""
     raw.require(*columns)
+    report.tell(f"{', '.join(columns)}: each item's most frequent value in the whole log, the days of test included")
     codes, labels = pd.factorize(events["item"])
     table = {item: pa.array(labels, pa.string())}
     for column in columns:
@@ -103,7 +104,8 @@ def from_events(raw: RawTable, item: str, events: pd.DataFrame, columns: list[st
             counts.sort_values("n", ascending=False, kind="stable").drop_duplicates("item").set_index("item")["value"]
         )
         table[column] = pa.array(best.reindex(range(len(labels)), fill_value=""), pa.string())
-    return RawTable(raw.path, pa.table(table), 1, {})
+    path = raw.path.with_name(f"{raw.path.name} (one row per item)")  # rows in sentences are not those of the log
+    return RawTable(path, pa.table(table), 1, {})
 
 
 def _kind(raw: RawTable, column: str, kinds: dict[str, str]) -> Kind:

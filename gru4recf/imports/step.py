@@ -84,7 +84,7 @@ def _items(log: Log, events: pd.DataFrame, report: Report, drop_bad: bool) -> It
     if not described:
         report.tell("items: no features, which --items FILE or --feature COLUMN:KIND (of the log) would name")
         return ItemTable(pd.Series(events["item"].unique()), {}, {})
-    table = from_events(log.events, log.columns.item, events, described)
+    table = from_events(log.events, log.columns.item, events, described, report)
     return make_items(table, log.columns.item, events, log.kinds, {}, report, drop_bad=drop_bad)
 
 

@@ -38,7 +38,5 @@ def read_yoochoose(folder: Path, drop_bad: bool) -> Log:
         events=replace(clicks, table=table),
         columns=Columns(item="item", time="time", session="session"),
         kinds={"category": "token", "brand": "token"},
-        told=(
-            f"YooChoose: category and brand are each item's most frequent ones; {special:,} clicks on special offers",
-        ),
+        told=(f"YooChoose: {special:,} clicks on special offers, which tell neither category nor brand",),
     )
