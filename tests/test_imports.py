@@ -475,6 +475,31 @@ class TestItems:
         with pytest.raises(AssertionError, match=r"image\.npy(: not readable| has shape)"):
             own(folder, "log.csv", "items.csv", "--vectors", f"image={folder / 'image.npy'}")
 
+    def test_a_table_in_place_of_an_npy_file_is_refused_without_advice_to_load_it_unsafely(self, files):
+        folder = files(log_dot_csv=LOG, items_dot_csv=ITEMS)
+        with pytest.raises(
+            AssertionError, match=r"items\.csv: not readable as an npy file of numbers; write an"
+        ) as told:
+            own(folder, "log.csv", "items.csv", "--vectors", f"image={folder / 'items.csv'}")
+        assert "pickle" not in str(told.value)
+
+    def test_a_column_of_ids_without_a_table_of_items_is_refused(self, files):
+        folder = files(log=LOG)
+        columns = ("--session", "visit", "--item", "sku", "--time", "when", "--item-id", "id")
+        with pytest.raises(AssertionError, match="--item-id id names a column of --items; give --items FILE"):
+            run_import(folder / "log", *columns, "--out", folder / "shop")
+
+    @pytest.mark.parametrize("option", [("--unit", "ms"), ("--item-id", "sku")])
+    def test_options_that_a_published_format_answers_itself_are_refused(self, files, option):
+        with pytest.raises(AssertionError, match="--format yoochoose knows its files and columns"):
+            run_import(files(), "--format", "yoochoose", *option, "--out", files() / "shop")
+
+    def test_a_column_of_parquet_without_a_value_is_named(self, files):
+        table = pa.table({"s": ["v", "v"], "i": ["a", "b"], "t": pa.array([None, None], pa.int64())})
+        folder = files(log=table)
+        with pytest.raises(AssertionError, match="log, column t: every row is empty there; name another column"):
+            run_import(folder / "log", "--session", "s", "--item", "i", "--time", "t", "--out", folder / "shop")
+
 
 class TestText:
     def test_weights_are_those_of_the_formula(self):

@@ -35,7 +35,7 @@ def make_import(
     """
     require_free(out)  # before an hour of reading
     if published:
-        if columns.named or items or gap or vectors:
+        if columns.named or columns.unit != "auto" or items or item_id or gap or vectors:
             raise StudyError(f"--format {published} knows its files and columns; leave the other options out.")
         log = read_format(published, source, drop_bad=drop_bad)
         log = replace(log, kinds={**log.kinds, **parse_kinds(features)})
@@ -61,6 +61,8 @@ def _own_log(
             raise StudyError(f"{option} is missing; name the column of the log, such as {option} {example}.")
     if not (columns.session or columns.user):
         raise StudyError("Name the column that says which events belong together: --session COL, or --user COL.")
+    if item_id and not items:
+        raise StudyError(f"--item-id {item_id} names a column of --items; give --items FILE, or leave it out.")
     seconds, kinds = parse_gap(gap) if gap else None, parse_kinds(features)
     files = dict(_vector_file(text) for text in vectors)
     table = read_raw(items, drop_bad=drop_bad) if items else None

@@ -63,26 +63,33 @@ def clean_events(
         )
     complete = _complete_rows(raw, columns, report)
     rows = np.flatnonzero(complete)
+    if not len(rows):
+        raise DataError(f"{raw.path}: no row has {', '.join(columns.named)}; nothing is left to import.")
     kept = replace(raw, table=raw.table.select(columns.named).filter(pa.array(complete)))
     times = parse_times(kept, columns.time, columns.unit)
     unreadable = np.isnan(times.seconds)
     if unreadable.any() and not drop_bad:
-        first = int(np.flatnonzero(unreadable)[0])
-        others = f"{int(unreadable.sum()):,} are none, the others are {times.told}"
-        raise DataError(
-            f"{raw.place(rows[first], columns.time)}: {str(kept.table[columns.time][first])[:40]!r} is no time "
-            f"({'nor is any other' if unreadable.all() else others}); write seconds, milliseconds or ISO dates such as "
-            "2024-01-31T12:00:00Z, numbers all in one unit (which --unit would name), or leave such rows out with "
-            "--drop-bad."
-        )
+        raise _no_time(raw, kept, rows, columns.time, times)
+    if unreadable.all():
+        raise DataError(f"{raw.path}, column {columns.time}: no time can be read; nothing is left to import.")
     report.drop("rows whose time cannot be read", unreadable.sum())
     owner = _owners(kept, columns, report)
     events = pd.DataFrame({"owner": owner, "item": kept.text(columns.item), "time": times.seconds, "row": rows})
     events = events.assign(exact=times.exact)[~unreadable]
-    if events.empty:
-        raise DataError(f"{raw.path}: no row has {', '.join(columns.named)}; nothing is left to import.")
     _tell_times(events["time"], times, columns.unit, report)
     return _in_order(events, gap, report, "user" if columns.user and not columns.session else "session")
+
+
+def _no_time(raw: RawTable, kept: RawTable, rows: np.ndarray, column: str, times: Times) -> DataError:
+    """Return an error that names the first time that is none."""
+    unreadable = np.isnan(times.seconds)
+    first = int(unreadable.argmax())
+    others = f"{int(unreadable.sum()):,} are none, the others are {times.told}"
+    return DataError(
+        f"{raw.place(rows[first], column)}: {str(kept.table[column][first])[:40]!r} is no time "
+        f"({'nor is any other' if unreadable.all() else others}); write seconds, milliseconds or ISO dates such as "
+        "2024-01-31T12:00:00Z, numbers all in one unit (which --unit would name), or leave such rows out with --drop-bad."
+    )
 
 
 def _complete_rows(raw: RawTable, columns: Columns, report: Report) -> np.ndarray:
@@ -103,6 +110,8 @@ def _complete_rows(raw: RawTable, columns: Columns, report: Report) -> np.ndarra
                 )
             if not raw.told and (n_joined := int(text.str.contains("\n", regex=False).sum())):
                 report.tell(f"{column}: {n_joined:,} values hold a line end; is a quotation mark left open there?")
+        if len(missing) and missing.all():
+            raise DataError(f"{raw.path}, column {column}: every row is empty there; name another column.")
         report.drop(f"rows without {column}", (missing & complete).sum())
         complete &= ~missing
     return complete

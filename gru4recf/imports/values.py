@@ -44,8 +44,12 @@ def read_npy(path: Path, n_rows: int) -> pd.Series:
     try:
         array = np.load(path, allow_pickle=False)
         shape, kind = array.shape, array.dtype.kind  # a zip of arrays has none
-    except (OSError, ValueError, AttributeError, EOFError) as error:
-        raise DataError(f"{path}: not readable as an npy file of numbers ({str(error)[:100]}).") from None
+    except OSError as error:
+        raise DataError(f"{path}: not readable as an npy file of numbers ({error.strerror}).") from None
+    except (ValueError, AttributeError, EOFError):  # numpy would have the file loaded unsafely
+        raise DataError(
+            f"{path}: not readable as an npy file of numbers; write an array of numbers there with numpy.save."
+        ) from None
     if kind not in "fiub":
         raise DataError(f"{path}: not readable as an npy file of numbers (it holds {array.dtype}).")
     if len(shape) != 2 or shape[0] != n_rows or shape[1] == 0:
