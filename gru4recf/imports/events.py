@@ -88,7 +88,7 @@ def _no_time(raw: RawTable, kept: RawTable, rows: np.ndarray, column: str, times
     return DataError(
         f"{raw.place(rows[first], column)}: {str(kept.table[column][first])[:40]!r} is no time "
         f"({'nor is any other' if unreadable.all() else others}); write seconds, milliseconds or ISO dates such as "
-        "2024-01-31T12:00:00Z, numbers all in one unit (which --unit would name), or leave such rows out with --drop-bad."
+        "2024-01-31T12:00:00Z, all numbers in one unit (--unit names it), or leave such rows out with --drop-bad."
     )
 
 
