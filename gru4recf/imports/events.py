@@ -104,7 +104,7 @@ def _complete_rows(raw: RawTable, columns: Columns, report: Report) -> np.ndarra
             words = {""} if column == columns.time else {"", *MISSING}  # a time that is a word is refused
             bare = text.str.strip()
             missing = bare.isin(words).to_numpy()
-            if column != columns.time and (n_padded := _count_padded(text, bare)):
+            if column != columns.time and (n_padded := _count_padded(text[~missing], bare[~missing])):
                 report.tell(
                     f"{column}: {n_padded:,} ids equal another one but for spaces at the ends; they are kept apart"
                 )
