@@ -60,7 +60,7 @@ def describe(dataset: str) -> None:
 @click.option("--feature", "features", multiple=True, metavar="NAME:KIND", help="A feature's kind; may be repeated.")
 @click.option("--vectors", multiple=True, metavar="NAME=FILE.npy", help="A vector per row of --items; repeatable.")
 @click.option("--unit", default="auto", show_default=True, help="Of numeric times: s, ms, us, ns.")
-@click.option("--drop-bad", is_flag=True, help="Leave rows out that cannot be read, instead of stopping at the first.")
+@click.option("--drop-bad", is_flag=True, help="Leave out what cannot be read, rows and numbers, instead of stopping.")
 @click.option("--format", "published", help="diginetica, movielens, retailrocket or yoochoose; SOURCE is their folder.")
 @click.option("--name", help="Of the data set. [default: the folder's]")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder for the atomic files.")

@@ -119,7 +119,7 @@ class TestTables:
         folder = files(log_dot_csv=LOG, items_dot_csv=f'sku,note\na,"two\nlines"\nb,"{long}"\nc,"so\nit ends"\n')
         _, told = own(folder)
         assert "items.csv: 3 rows read" in told
-        assert "items.csv: values with line ends: note 3 (at most 59 in one); is a quotation mark left open" in told
+        assert "items.csv: values with line ends: note 3 (at most 59, in row 3); is a quotation mark left open" in told
 
     def test_a_row_is_named_by_the_number_a_person_counts(self, files):
         folder = files(table="id,text\n1,x\n2,y\n", log='{"id": 1}\n{"id": 2}\n')
@@ -198,6 +198,7 @@ class TestTimes:
             (pa.array([1500], pa.duration("ms")), [1.5]),
             ([1.5, 2.5], [1.5, 2.5]),
             (["-3", "0"], [-3, 0]),
+            (["0", "150000000", "200000000"], [0, 150000000, 200000000]),
             (["20231114", "20231115"], [1699920000, 1700006400]),
             (["20231114221320", "202311142213"], [1700000000, 1699999980]),
             (pa.array([20231114, 20231115]), [1699920000, 1700006400]),

@@ -81,6 +81,9 @@ class TestDescription:
 
     def test_an_order_is_not_taken_for_dates(self, atomic_folder):
         assert "from 0 to 9904, an order rather than dates" in described(atomic_folder(HEADER + chain(100, begin=0)))
+        long = described(atomic_folder(HEADER + chain(100, begin=0, step=2e6)))
+        assert "from 0 to 1.98e+08, an order rather than dates" in long
+        assert "outside of" not in long
 
     def test_times_of_which_only_a_part_are_dates_are_warned_of(self, atomic_folder):
         told = described(atomic_folder(HEADER + chain(100) + chain(10, begin=1.7e12).replace("s", "t")))

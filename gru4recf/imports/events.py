@@ -10,11 +10,10 @@ from gru4recf.errors import DataError, StudyError
 from gru4recf.imports.kinds import MISSING
 from gru4recf.imports.report import Report
 from gru4recf.imports.tables import RawTable
-from gru4recf.imports.times import Times, as_date, parse_times
+from gru4recf.imports.times import EARLIEST, Times, as_date, parse_times
 
 SEPARATORS = ("/", "#", "|", "\x1f")  # between user and session: the first that is in no user's id
-EARLIEST = 631152000  # seconds: the year 1990, before which nobody kept logs
-LATEST = 4102444800  # the year 2100
+LATEST = 4102444800  # seconds: the year 2100
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def line_ends(path: Path, table: pa.Table, first_row: int, delimiter: str, reope
                 raise _left_open(path, row + first_row, column, f"holds {n_ends[row]:,} line ends")
         if n_ends[-1] and column == table.column_names[-1] and not _ends_in_quotes(reopen):
             raise _left_open(path, len(table) - 1 + first_row, column, "runs to the end of the file")
-        told.append(f"{column} {(n_ends > 0).sum():,} (at most {n_ends.max():,} in one)")
+        told.append(f"{column} {(n_ends > 0).sum():,} (at most {n_ends.max():,}, in row {n_ends.argmax() + first_row})")
     return f"values with line ends: {', '.join(told)}; is a quotation mark left open there?" if told else ""
 
 

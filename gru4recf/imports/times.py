@@ -22,6 +22,7 @@ UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 LARGEST_SECOND = 1e11  # the year 5138: a larger typical value must be in a smaller unit
 SMALLEST_DATE = LARGEST_SECOND / 1000  # seconds: 1973, before which a number is a date of a larger unit
+EARLIEST = 631152000  # seconds: 1990, before which nobody kept logs; times since a log's begin do not get there
 ZONE = r"(?:Z|[T ].*[+-]\d{2}(?::?\d{2})?)$"
 COMPACT = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?"
 
@@ -84,7 +85,7 @@ def _from_numbers(values: np.ndarray, unit: str) -> Times:
     smallest = 0.0
     if unit == "auto":
         unit = next((u for u in UNITS if typical < LARGEST_SECOND * UNITS[u]), "ns")
-        smallest = SMALLEST_DATE if typical >= SMALLEST_DATE * UNITS[unit] else 0.0
+        smallest = SMALLEST_DATE if typical >= EARLIEST * UNITS[unit] else 0.0
     seconds = _in_seconds(values, UNITS[unit])
     seconds[~((smallest <= np.abs(seconds)) & (np.abs(seconds) < LARGEST_SECOND))] = np.nan
     return Times(values, seconds, f"{UNIT_NAMES[unit]} since 1970", unit)
