@@ -2,8 +2,9 @@
 
     python benchmarks/simulated_studies.py [STUDIES_PER_CELL]        default 200
 
-A study has four variants, two claims (six contrasts with both primary metrics) and 2,000 test sessions. A rank is drawn
-from what an event, a session, a variant in a session, a seed of a variant, and an event under a seed add to its
+A study has four variants, two claims (six contrasts with both primary metrics) and one data set of 2,000 test sessions,
+or six of them, as a family is corrected as a whole: 36 contrasts, about as many as the default study has. A rank is
+drawn from what an event, a session, a variant in a session, a seed of a variant, and an event under a seed add to its
 logarithm. Sizes follow the committed report: `seed_spread` is the standard deviation between seeds of MRR@20 in percent
 (0.7 as on eshop, 3 is more than on its newest 5%) of a typical variant; variants differ in it as networks do
 (`AGREEMENT`, see benchmarks/interval_coverage.py). What came out, noise included, is printed as `seed_sd_percent`, and
@@ -11,7 +12,7 @@ the standard error of sessions alone as `session_error_percent`.
 
 * null: no variant differs, so any contrast that is supported or refuted makes the study a false alarm;
 * planted: parallel_concat has every metric 5% above all others, who miss an event in 21; found where its claim is
-  supported, which takes all four of its contrasts;
+  supported on a data set, which takes all four of its contrasts there;
 * detectable: what the null studies call detectable (root mean square, per metric), and the share of their contrasts
   that are found when that difference is added to the estimate, on either side; 80% or more, as the mean over networks
   that spread differently is above what most of them need.
@@ -28,6 +29,7 @@ from gru4recf.decision import compare
 
 N_SESSIONS, N_DRAWS, EFFECT = 2000, 2000, 0.05
 SEEDS, SPREADS = (3, 5, 10), (0.7, 3.0)
+LARGE_FAMILY = (5, 0.7, 6)  # seeds, spread and data sets of one design more, which takes as long as all others
 FUSIONS = ("parallel_concat", "concat_input", "weighted_sum")
 CLAIMS = (Claim("best", "", FUSIONS[:1], FUSIONS[1:]), Claim("pays", "", FUSIONS, ("id_only",)))
 OF_LOG_RANK = {"mean": 2.1, "event": 1.6, "session": 0.6, "variant_in_session": 0.05, "event_under_seed": 0.45}
@@ -43,10 +45,11 @@ class Design:
     seed_spread: float
     effect: float = 0.0
     n_sessions: int = N_SESSIONS
+    n_datasets: int = 1
 
 
-def simulated(design: Design, rng: np.random.Generator) -> DatasetRanks:
-    """Return the ranks of one study; `effect` is the true relative difference of the first variant to all others."""
+def simulated(design: Design, rng: np.random.Generator, name: str = "simulated") -> DatasetRanks:
+    """Return the ranks on one data set; `effect` is the true relative difference of the first variant to all others."""
     sessions = np.repeat(np.arange(design.n_sessions), rng.geometric(0.25, design.n_sessions))
     n_events, size = len(sessions), OF_LOG_RANK
     shared = (
@@ -62,13 +65,15 @@ def simulated(design: Design, rng: np.random.Generator) -> DatasetRanks:
         drawn = np.maximum(1, np.round(np.exp(shared + own + of_seed + of_event)))
         ranks[variant] = drawn if variant == FUSIONS[0] else np.where(missed, np.inf, drawn)
     best = dict.fromkeys(FUSIONS, 0.1) | ({FUSIONS[0]: 0.2} if design.effect else {FUSIONS[rng.integers(3)]: 0.2})
-    return DatasetRanks("simulated", sessions, ranks, best)
+    return DatasetRanks(name, sessions, ranks, best)
 
 
 def decided(design: Design, n_studies: int, *, n_draws: int = N_DRAWS) -> list[dict]:
     """Return the verdicts of studies; the same design gives the same ones."""
     rng = np.random.default_rng([design.n_seeds, round(1000 * design.seed_spread), round(1e6 * design.effect)])
-    return [compare([simulated(design, rng)], CLAIMS, n_draws=n_draws) for _ in range(n_studies)]
+    names = [f"simulated-{number}" for number in range(design.n_datasets)]
+    studies = ([simulated(design, rng, name) for name in names] for _ in range(n_studies))
+    return [compare(study, CLAIMS, n_draws=n_draws) for study in studies]
 
 
 def false_alarms(verdicts: list[dict]) -> int:
@@ -77,8 +82,8 @@ def false_alarms(verdicts: list[dict]) -> int:
 
 
 def found(verdicts: list[dict]) -> int:
-    """Return how many studies support the claim that the first fusion is best."""
-    return sum(v["overall"]["best"]["datasets"]["simulated"]["verdict"] == "supported" for v in verdicts)
+    """Return on how many data sets studies support the claim that the first fusion is best."""
+    return sum(one["verdict"] == "supported" for v in verdicts for one in v["overall"]["best"]["datasets"].values())
 
 
 def share(count: int, n: int) -> dict[str, float]:
@@ -110,15 +115,16 @@ def at_detectable(null: list[dict]) -> dict[str, dict]:
     return parts
 
 
-def measured(n_seeds: int, spread: float, n_studies: int) -> dict:
-    null = decided(Design(n_seeds, spread), n_studies)
-    planted = decided(Design(n_seeds, spread, EFFECT), n_studies)
+def measured(n_seeds: int, spread: float, n_datasets: int, n_studies: int) -> dict:
+    null = decided(Design(n_seeds, spread, n_datasets=n_datasets), n_studies)
+    planted = decided(Design(n_seeds, spread, EFFECT, n_datasets=n_datasets), n_studies)
     cell = {
         "n_seeds": n_seeds,
         "seed_spread": spread,
+        "contrasts": 6 * n_datasets,
         **spreads(null),
         "false_alarms": share(false_alarms(null), n_studies),
-        "found": share(found(planted), n_studies),
+        "found": share(found(planted), n_studies * n_datasets),
         "detectable": at_detectable(null),
     }
     print(cell, flush=True)
@@ -129,8 +135,9 @@ def main() -> None:
     from machine import save  # only here: it loads torch, and tests use the rest
 
     n_studies = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    cells = [measured(n_seeds, spread, n_studies) for spread in SPREADS for n_seeds in SEEDS]
-    study = {"sessions": N_SESSIONS, "draws": N_DRAWS, "planted_percent": 100 * EFFECT, "contrasts": 6}
+    designs = [*((n_seeds, spread, 1) for spread in SPREADS for n_seeds in SEEDS), LARGE_FAMILY]
+    cells = [measured(*design, n_studies) for design in designs]
+    study = {"sessions": N_SESSIONS, "draws": N_DRAWS, "planted_percent": 100 * EFFECT}
     save("simulated_studies", {"studies_per_cell": n_studies, **study, "cells": cells})
 
 

@@ -484,7 +484,8 @@ class TestRule:
         ("verdicts", "within", "decision"),
         [
             ("ss", "--", ("supported", False, [0, 1])),
-            ("ss", "w-", ("supported", True, [0, 1])),
+            ("ss", "w-", ("supported", False, [0, 1])),
+            ("ss", "ww", ("supported", True, [0, 1])),
             ("sr", "--", ("refuted", False, [1])),
             ("rr", "w-", ("refuted", False, [0, 1])),
             ("rs", "w-", ("refuted", True, [0])),
