@@ -48,6 +48,8 @@ def limits(evidence: Evidence, verdict: dict[str, Any]) -> str:
             f"{_seeds(fallen)}. Training anew with the validation part did not go as well as the first time, or test "
             "events are few."
         )
+    if bare := _without_baselines(evidence):
+        notes.append(f"No simple baseline was run on {', '.join(bare)}: whether a network is any use there is open.")
     notes += open_questions(evidence)
     notes += [f"{reason.rstrip('.')}." for reason in verdict["undecided"].values()]
     for reason, labels in by_reason(evidence.datasets["unavailable"]).items():
@@ -93,6 +95,12 @@ def _stopped_early(evidence: Evidence) -> dict[tuple[str, str], int]:
     best = runs.groupby(["dataset", "variant"])["best_epoch"].transform("max")
     early = runs[(runs["epochs"] < best * 2 / 3) & (runs["epochs"] > 0)]
     return early.groupby(["dataset", "variant"], sort=False).size().to_dict()
+
+
+def _without_baselines(evidence: Evidence) -> list[str]:
+    """Return the data sets on which networks stand alone."""
+    beside = set(evidence.results.loc[evidence.results["variant"].isin(BASELINES), "dataset"])
+    return [label for label in evidence.real if label not in beside]
 
 
 def _fallen(evidence: Evidence) -> dict[tuple[str, str], int]:

@@ -216,7 +216,9 @@ def settings_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def tuned_table(evidence: Evidence) -> pd.DataFrame:
-    """Return the settings that differ between the variants of a data set, one row per data set and variant."""
+    """Return the settings that differ between the variants of a data set, one row per data set and variant; empty where
+    it has the data set's.
+    """
     rows = {
         (label, variant): settings
         for label, facts in evidence.datasets["available"].items()
@@ -224,7 +226,7 @@ def tuned_table(evidence: Evidence) -> pd.DataFrame:
         if settings
     }
     index = pd.MultiIndex.from_tuples(list(rows), names=["data set", "variant"])  # of no rows too
-    return pd.DataFrame(list(rows.values()), index, dtype=object)
+    return pd.DataFrame(list(rows.values()), index, dtype=object).fillna("")
 
 
 def versions_table(evidence: Evidence) -> pd.DataFrame:

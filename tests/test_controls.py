@@ -271,6 +271,13 @@ def test_the_report_says_that_training_sessions_are_not_drawn_anew():
     assert "not what other training sessions would; shop has the fewest, 1,234." in told
 
 
+def test_networks_without_any_simple_baseline_are_pointed_at():
+    evidence = made_up()
+    assert "No simple baseline" not in limits.limits(evidence, comparison.decide(evidence))
+    alone = made_up(variants=["id_only", "concat_input", "parallel_concat", "weighted_sum"])
+    assert "No simple baseline was run on shop:" in limits.limits(alone, comparison.decide(alone))
+
+
 def test_the_report_says_which_seeds_are_not_made_yet():
     evidence = made_up()
     verdict = comparison.decide(evidence)
@@ -335,6 +342,8 @@ def test_settings_that_variants_do_not_share_are_shown_per_variant():
     evidence = made_up()
     assert reading.settings_table(evidence).loc["learning_rate", "shop"] == "tuned"
     assert reading.tuned_table(evidence).loc[("shop", "id_only"), "learning_rate"] == 0.01
+    evidence.datasets["available"]["shop"]["own_settings"]["weighted_sum"] = {"fusion_weights": "fixed"}
+    assert reading.tuned_table(evidence).loc[("shop", "weighted_sum")].tolist() == ["", "fixed"]
 
 
 def test_the_report_says_where_settings_come_from_random_trials_or_single_trainings_alone(monkeypatch):
