@@ -1,8 +1,8 @@
 """Every event after the first of a test session ranked by RecBole and here, for recbole_speed.py.
 
-A run on eshop is exported (`gru4recf export`), which gives RecBole every target with its inputs as a row; the metrics
-of both sides must be equal, so that both are known to rank the same rows. RecBole reads each row's inputs, padded to
-L; a pass over the session here gives all of its rows.
+A run is exported (`gru4recf export`), which gives RecBole every target with its inputs as a row; the metrics of both
+sides must be equal, so that both are known to rank the same rows. RecBole reads each row's inputs, padded to L; a pass
+over the session here gives all of its rows. On ml-100k a user's events are the session.
 """
 
 import subprocess
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import yaml
 from safetensors.torch import load_file
+from sequences import write_sequences
 
 from gru4recf.data.registry import open_dataset
 from gru4recf.data.split import split
@@ -24,18 +25,20 @@ from gru4recf.results import load_run
 from gru4recf.settings import RunSpec
 
 SETTINGS = {"n_epochs": 1, "pooling": "sum", "dropout": 0.3}
+USERS = ("ml-100k",)
+"""Data sets whose sequences are users, of whom the project leaves out the last events otherwise."""
 
 
-def export(work: Path) -> tuple[Path, Path]:
-    """Make a run and its export where they are not there yet; return both folders."""
-    run, out = work / "run-eshop", work / "export-eshop"
+def export(name: str, work: Path) -> tuple[Path, Path]:
+    """Make a run of a data set and its export where they are not there yet; return both folders."""
+    run, out, dataset = work / f"run-{name}", work / f"export-{name}", name
+    if name in USERS:
+        dataset = str(work / f"{name}-as-sessions")
+        write_sequences(name, Path(dataset), as_sessions=True)
     if not (out / "metrics.json").exists():
         gru4recf = [sys.executable, "-m", "gru4recf.cli"]
         options = [
-            "--dataset",
-            "eshop",
-            "--variant",
-            "parallel_concat",
+            *("--dataset", dataset, "--variant", "parallel_concat"),
             *(f"--set={k}={v}" for k, v in SETTINGS.items()),
         ]
         subprocess.run([*gru4recf, "run", *options, "--out", str(run)], check=True)
@@ -66,13 +69,13 @@ def recboles_settings(out: Path, n_tries: int) -> dict[str, Any]:
     return settings | {"data_path": str(out), "weights": str(out / "weights.safetensors"), "n_tries": n_tries}
 
 
-def compared(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+def compared(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """Return both sides' best rate, their ratio, and how far their metrics differ."""
     lower = {name.lower(): value for name, value in ours["metrics"].items()}
     rates = {"ours": ours, "recbole": theirs}
     rates = {side: round(max(found["ranked_rows_per_cpu_second"])) for side, found in rates.items()}
     return {
-        "dataset": "eshop, every event after the first of a test session",
+        "users": name in USERS,
         "rows": ours["rows"],
         "ranked_rows_per_cpu_second": rates,
         "ratio": round(rates["ours"] / rates["recbole"], 1),

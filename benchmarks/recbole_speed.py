@@ -11,7 +11,7 @@ only slow a measurement down. Importing is in no figure but memory.
 
 * Training: targets per CPU second of whole steps, loading included. RecBole trains parts of an epoch
   (recbole/speed.py), as shipped and with torch's anomaly detection off, ours whole epochs; both have as many tries.
-* Ranking: test rows per CPU second, among all items, metrics included; on eshop as sessions too (recbole_ranking.py).
+* Ranking: test rows per CPU second, among all items, metrics included; of whole sessions too (recbole_ranking.py).
 * Preparation: from the files to what an epoch draws batches from. Memory: the peak of the process that did all this.
 """
 
@@ -56,6 +56,7 @@ WORK = {
     "ml-100k": ((50, 2048), (50, 512), (20, 2048)),
     "ml-1m-sized": ((50, 4096),),
 }
+AS_SESSIONS = ("eshop", "ml-100k")
 KEY = ("dataset", "max_length", "targets_per_step")
 SIZES = {"embedding_size": 64, "hidden_size": 128, "dropout": 0.3}
 PUBLISHED = {
@@ -193,20 +194,25 @@ def compare(dataset: str, max_length: int, targets_per_step: int) -> dict[str, A
     }
 
 
-def compare_sessions() -> dict[str, Any]:
-    """Measure the ranking of whole sessions on both sides in turns."""
-    run, out = recbole_ranking.export(FOLDER)
+def compare_sessions(dataset: str) -> dict[str, Any]:
+    """Measure the ranking of whole sessions on both sides, one after the other."""
+    run, out = recbole_ranking.export(dataset, FOLDER)
     settings, result = FOLDER / "settings.json", FOLDER / "result.json"
     write_json(settings, recbole_ranking.recboles_settings(out, N_TRIES))
-    return recbole_ranking.compared(
-        recbole_ranking.ours(run, N_TRIES), in_a_process(PYTHON, SCRIPTS / "ranking.py", settings, result)
-    )
+    theirs = in_a_process(PYTHON, SCRIPTS / "ranking.py", settings, result)
+    return recbole_ranking.compared(dataset, recbole_ranking.ours(run, N_TRIES), theirs)
+
+
+def reported(part: str | None = None) -> dict[str, Any]:
+    """Return what the report holds so far, or one part of it; nothing where it is missing."""
+    path = REPORTS / "recbole_speed.json"
+    found = read_json(path) if path.exists() else {}
+    return found if part is None else found.get(part, {})
 
 
 def add(measured: dict[str, Any], rows: Sequence[dict[str, Any]] = ()) -> None:
     """Put measurements into the report, in place of earlier ones of the same work."""
-    path = REPORTS / "recbole_speed.json"
-    kept = {k: v for k, v in (read_json(path) if path.exists() else {}).items() if k not in ("cpu", "versions")}
+    kept = {k: v for k, v in reported().items() if k not in ("cpu", "versions")}
     known = {tuple(row[name] for name in KEY): row for row in [*kept.get("rows", []), *rows]}
     ordered = [known[d, *work] for d, works in WORK.items() for work in works if (d, *work) in known]
     recboles = dict(line.split("==") for line in (SCRIPTS / "requirements.txt").read_text().split() if "==" in line)
@@ -231,20 +237,13 @@ def main() -> None:
     if options.until_best:
         from recbole_until_best import RULE, until_best
 
-        path = REPORTS / "recbole_speed.json"
-        earlier = read_json(path).get("until_best", {}).get("data", {}) if path.exists() else {}
-        found = {options.until_best: until_best(options.until_best, options.seeds)}
-        add(
-            {
-                "until_best": {
-                    "data": {**earlier, **{name: {"rule": RULE, **of_data} for name, of_data in found.items()}}
-                }
-            }
-        )
+        found = {"rule": RULE, **until_best(options.until_best, options.seeds)}
+        add({"until_best": {"data": {**reported("until_best").get("data", {}), options.until_best: found}}})
         return
     for dataset in options.datasets:
         rows = [compare(dataset, *work) for work in WORK[dataset]]
-        add({"session_ranking": compare_sessions()} if dataset == "eshop" else {}, rows)
+        sessions = {dataset: compare_sessions(dataset)} if dataset in AS_SESSIONS else {}
+        add({"session_ranking": {**reported("session_ranking"), **sessions}}, rows)
 
 
 if __name__ == "__main__":

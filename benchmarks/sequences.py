@@ -42,16 +42,20 @@ def newest(data: Dataset, share: float) -> Dataset:
     return replace(data, events=data.events[data.events["session"].isin(kept)])
 
 
-def write_sequences(name: str, folder: Path, share: float = 1) -> Dataset:
+def write_sequences(name: str, folder: Path, share: float = 1, *, as_sessions: bool = False) -> Dataset:
     """Write the atomic files of a data set, or of its newest sessions, named like the folder, and return it.
 
-    Times are places in the sequence, so that RecBole, which keeps times in float32, reads the same order.
+    Times are places in the sequence, so that RecBole, which keeps times in float32, reads the same order. As sessions
+    they stay what they were: the newest sequences are tested on, all their events after the first.
     """
     data = ml_1m_sized(np.random.default_rng(0), **ML_1M) if name == "ml-1m-sized" else open_dataset(name)
     data = newest(data, share)
     folder.mkdir(parents=True, exist_ok=True)
-    place = data.events.groupby("session", sort=False).cumcount().astype(float)
-    write_events(folder, folder.name, data.events.assign(time=place), "user_id")
+    if as_sessions:
+        write_events(folder, folder.name, data.events, "session_id")
+    else:
+        place = data.events.groupby("session", sort=False).cumcount().astype(float)
+        write_events(folder, folder.name, data.events.assign(time=place), "user_id")
     columns = {feature: data.items[feature].reset_index(drop=True) for feature in data.kinds}
     write_items(folder, folder.name, ItemTable(pd.Series(data.items.index), columns, data.kinds))
     return data
