@@ -32,10 +32,10 @@ USERS = ("ml-100k",)
 def export(name: str, work: Path) -> tuple[Path, Path]:
     """Make a run of a data set and its export where they are not there yet; return both folders."""
     run, out, dataset = work / f"run-{name}", work / f"export-{name}", name
-    if name in USERS:
-        dataset = str(work / f"{name}-as-sessions")
-        write_sequences(name, Path(dataset), as_sessions=True)
     if not (out / "metrics.json").exists():
+        if name in USERS:
+            dataset = str(work / f"{name}-as-sessions")
+            write_sequences(name, Path(dataset), as_sessions=True)
         gru4recf = [sys.executable, "-m", "gru4recf.cli"]
         options = [
             *("--dataset", dataset, "--variant", "parallel_concat"),
