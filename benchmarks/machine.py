@@ -1,6 +1,7 @@
 """What a measurement needs beside it: the machine, the versions and the sgemm rate of the same minute."""
 
 import json
+import os
 import platform
 import time
 from collections.abc import Iterable
@@ -12,7 +13,8 @@ import torch
 from gru4recf.files import write_json
 from gru4recf.results import versions
 
-REPORTS = Path(__file__).parents[1] / "reports" / "benchmarks"
+REPORTS = Path(os.environ.get("GRU4RECF_BENCHMARKS") or Path(__file__).parents[1] / "reports" / "benchmarks")
+"""Where measurements lie; the committed ones, unless GRU4RECF_BENCHMARKS names a folder for another machine's."""
 
 
 def sgemm_gflops(n: int = 1536, seconds: float = 1.0) -> float:
@@ -28,7 +30,7 @@ def sgemm_gflops(n: int = 1536, seconds: float = 1.0) -> float:
 
 
 def save(name: str, measured: dict[str, Any]) -> None:
-    """Print the measurements and write them, with machine and versions, to `reports/benchmarks/NAME.json`."""
+    """Print the measurements and write them, with machine and versions, to NAME.json among the reports."""
     record = {**measured, "cpu": cpu(), "versions": versions()}
     write_json(REPORTS / f"{name}.json", record)
     print(json.dumps(record, indent=2))

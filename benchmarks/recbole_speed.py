@@ -11,6 +11,7 @@ only slow a measurement down. Importing is in no figure but memory.
 
 * Training: targets per CPU second of whole steps, loading included. RecBole trains parts of an epoch
   (recbole/speed.py), as shipped and with torch's anomaly detection off, ours whole epochs; both have as many tries.
+  What our matrix products come to is told in shares of the sgemm rate, the highest of those measured after a turn.
 * Ranking: test rows per CPU second, among all items, metrics included; of whole sessions too (recbole_ranking.py).
 * Preparation: from the files to what an epoch draws batches from. Memory: the peak of the process that did all this.
 """
@@ -20,19 +21,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import recbole_ranking
 import torch
+from flops import step_flops
 from machine import REPORTS, cpu, save, sgemm_gflops
 from recbole.memory import peak_megabytes
 from sequences import ML_1M, write_sequences
 
 from gru4recf.data.atomic import read_atomic
-from gru4recf.data.batches import batches
+from gru4recf.data.batches import Batch, batches
 from gru4recf.data.dataset import Dataset
 from gru4recf.data.features import encode_features
 from gru4recf.data.sessions import cut_windows
@@ -41,7 +43,7 @@ from gru4recf.evaluation import rank_targets
 from gru4recf.files import read_json, write_json
 from gru4recf.metrics import summarise
 from gru4recf.models import build
-from gru4recf.models.base import Sizes
+from gru4recf.models.base import SessionNetwork, Sizes
 from gru4recf.optimisers import make_optimiser
 from gru4recf.results import CHECKOUT, RUNS
 from gru4recf.training import seed_everything, train_epoch
@@ -107,7 +109,14 @@ def measure(folder: Path, max_length: int, targets_per_step: int) -> dict[str, A
         "ranked_rows_per_cpu_second": ranked,
         "peak_megabytes": peak_megabytes(),
         "sgemm_gflops": sgemm_gflops(),
+        "flops_per_event": flops_per_event(network, batches(parts.train, windows, per_step, generator=generator)),
     }
+
+
+def flops_per_event(network: SessionNetwork, epoch: Iterable[Batch]) -> int:
+    """Return the operations of the matrix products that an epoch needs, by its targets."""
+    counted = [(step_flops(network, batch), len(batch.targets)) for batch in epoch]
+    return round(sum(flops for flops, _ in counted) / sum(n for _, n in counted))
 
 
 def recboles_settings(data: Dataset, folder: Path, max_length: int, targets_per_step: int) -> dict[str, Any]:
@@ -181,6 +190,7 @@ def compare(dataset: str, max_length: int, targets_per_step: int) -> dict[str, A
     if any(turn[name] != n for turn in theirs for name, n in counts.items()):
         raise SystemExit(f"{dataset}: RecBole has other targets or rows than the {counts} here.")
     ours_best, theirs_best = best(ours), best(theirs)
+    flops, sgemm = ours[0]["flops_per_event"], max(turn["sgemm_gflops"] for turn in ours)
     return {
         **dict(zip(KEY, (dataset, max_length, targets_per_step), strict=True)),
         **counts,
@@ -188,7 +198,9 @@ def compare(dataset: str, max_length: int, targets_per_step: int) -> dict[str, A
         "ours": ours_best,
         "recbole": theirs_best,
         "ratios": ratios(ours_best, theirs_best),
-        "sgemm_gflops": round(max(turn["sgemm_gflops"] for turn in ours), 1),
+        "flops_per_event": flops,
+        "share_of_sgemm": round(ours_best["events_per_cpu_second"]["ours"] * flops / (sgemm * 1e9), 3),
+        "sgemm_gflops": round(sgemm, 1),
         "cpu": cpu(),
         "load_average": round(os.getloadavg()[0], 1),
     }

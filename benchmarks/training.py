@@ -26,7 +26,8 @@ def rates(dataset: str, variant: str) -> dict[str, float]:
     """Return the best rate of three epochs and the share of the sgemm rate."""
     made = ready(dataset, variant)
     n_events = made.parts.train.n_targets
-    flops = sum(step_flops(made.network, batch) for batch in made.epoch()) / n_events
+    of_steps = [step_flops(made.network, batch) for batch in made.epoch()]
+    flops, n_steps = sum(of_steps) / n_events, len(of_steps)
     found, shares = [], []
     for _ in range(N_EPOCHS):
         before, begin = sgemm_gflops(), time.process_time()
@@ -34,6 +35,7 @@ def rates(dataset: str, variant: str) -> dict[str, float]:
         found.append(n_events / (time.process_time() - begin))
         shares.append(flops * found[-1] / (max(before, sgemm_gflops()) * 1e9))
     return {
+        "targets_per_step": round(n_events / n_steps),
         "events_per_cpu_second": round(max(found)),
         "flops_per_event": round(flops),
         "share_of_sgemm": round(shares[found.index(max(found))], 3),

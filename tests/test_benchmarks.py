@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gru4recf.figures import CAPTIONS
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = FOLDER.parent / "reports" / "benchmarks"
 
 
 @pytest.fixture
@@ -185,9 +187,10 @@ def test_tuning_simple_baselines_changes_nowhere_whether_they_or_the_networks_ar
         assert f"{gains['MRR@20']['relative']:+}"[0] == published[0], "README says so"
 
 
-def test_the_page_about_speed_says_what_the_measurements_say(load):
+@pytest.mark.parametrize("page", sorted(BENCHMARKS.rglob("speed.md")), ids=lambda page: page.parent.name)
+def test_the_page_about_speed_says_what_the_measurements_say(load, page):
     report = load("speed_report")
-    assert (report.REPORTS / "speed.md").read_text(encoding="utf-8") == report.page(report.measured())
+    assert page.read_text(encoding="utf-8") == report.page(report.measured(page.parent))
 
 
 def test_quality_with_negatives_is_the_least_of_all_times_and_no_row_where_it_was_not_measured(load):
@@ -214,11 +217,53 @@ def test_an_aim_is_reached_or_not_and_one_that_was_never_met_is_said_to_be(load)
     kinds["equal settings"] |= {"ratio": 25.0, "not_worse": {"MRR@10": False, "NDCG@10": True}}
     found["recbole_speed"]["rows"][0]["ratios"]["prepare"] = 4.9
     found["sampled"]["step_cpu_seconds"]["ratio"] = 2.1
+    found["recbole_speed"]["rows"][0]["share_of_sgemm"] = 0.5
     rows = {what: (aim, told, reached) for what, aim, told, reached in report.aims(found)}
     assert rows["until RecBole's best, ml-100k, equal settings (MRR@10 worse at the end)"][1:] == ("25x", "no")
     assert rows["data preparation, eshop"][1:] == ("4.9x", "no")
+    assert rows["whole epochs in shares of sgemm, eshop, beside RecBole, 2,048 targets a step"][1:] == ("50%", "yes")
     assert rows["a step with 1,000,000 items, of one with 10,000"] == ("2x at most", "2.1x", "no")
     kinds["equal settings"]["not_worse"]["MRR@10"] = True
     assert ("until RecBole's best, ml-100k, equal settings", "25x or more", "25x", "yes") in report.aims(found)
     kinds["equal settings"]["ratio"] = None
     assert ("until RecBole's best, ml-100k, equal settings", "25x or more", "never", "no") in report.aims(found)
+
+
+def test_a_study_made_anew_is_held_against_the_published_one(load, tmp_path):
+    replicated = load("replicated")
+    published = FOLDER.parent / "reports" / "default"
+    none = replicated.compared(published, published)
+    assert none["runs"] == none["runs with the same ranks"]
+    assert none["moved"] == {}
+    assert not any(none[part]["with another verdict"] for part in ("contrasts", "claims"))
+
+    results = pd.read_parquet(published / "results.parquet")
+    one = (results["dataset"] == "eshop") & (results["variant"] == "id_only") & (results["seed"] == 1)
+    results.loc[one, ["value", "ranks_sha256"]] = [[value + 0.01, "other"] for value in results.loc[one, "value"]]
+    results.to_parquet(tmp_path / "results.parquet")
+    verdict = json.loads((published / "verdict.json").read_text())
+    first = verdict["claims"][0]
+    name = " / ".join(first[part] for part in ("dataset", "claim", "metric", "better", "worse"))
+    before, first["verdict"] = first["verdict"], "turned"
+    (tmp_path / "verdict.json").write_text(json.dumps(verdict))
+    found = replicated.compared(published, tmp_path)
+    assert found["runs with the same ranks"] == none["runs"] - 1
+    moved = found["moved"]["eshop"]["id_only"]
+    mrr = results[(results["metric"] == "MRR@20") & (results["dataset"] == "eshop") & (results["variant"] == "id_only")]
+    mean = mrr["value"].mean() - 0.01 / len(mrr)
+    assert moved["MRR@20"] == pytest.approx(0.01 / len(mrr) ** 0.5 / mean, abs=1e-4)
+    assert moved["with the same ranks"] == len(mrr) - 1
+    assert found["contrasts"]["with another verdict"] == {name: [before, "turned"]}
+
+    results[results["seed"] != 1].to_parquet(tmp_path / "results.parquet")
+    with pytest.raises(SystemExit, match="in one folder only"):
+        replicated.compared(published, tmp_path)
+
+
+def test_another_machines_measurements_go_to_the_folder_that_is_named(load, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("GRU4RECF_BENCHMARKS", str(tmp_path))
+    machine = load("machine")
+    machine.save("something", {"rate": 7})
+    assert json.loads((tmp_path / "something.json").read_text()) == json.loads(capsys.readouterr().out)
+    monkeypatch.setenv("GRU4RECF_BENCHMARKS", "")
+    assert load("machine").REPORTS == BENCHMARKS
