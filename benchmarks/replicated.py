@@ -3,13 +3,15 @@
     gru4recf study studies/default.yaml --out runs/anew
     python benchmarks/replicated.py runs/anew [PUBLISHED]        default: reports/default
 
-The same settings, seeds and versions give the same bytes on one kind of processor; another adds up in another order, a
-training drifts away from its twin, and its ranks are others. Told are the runs that came out with the same ranks, how
-far a variant's metrics moved (the root mean square over seeds, in parts of the published mean), beside how far its
-seeds lie apart (their standard deviation, in the same parts), and every contrast and claim whose verdict is another.
+The same settings, seeds and versions give the same bytes on one kind of processor; another may add up in another order.
+Told are the runs that came out with the same ranks, how many ranks differ (of a network's, those among the first 50,
+which evidence keeps), how far a variant's metrics moved (the root mean square over seeds, in parts of the published
+mean), beside how far its seeds lie apart (their standard deviation, in the same parts), and every contrast, claim and
+control whose verdict is another.
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from gru4recf.files import read_json
 from gru4recf.metrics import PRIMARY
 
 RUN = ["dataset", "variant", "strategy", "seed"]
+RANKS = "VARIANT/STRATEGY/SEED"
 CONTRAST = ("dataset", "claim", "metric", "better", "worse")
 
 
@@ -40,10 +43,13 @@ def compared(published: Path, anew: Path) -> dict[str, Any]:
     claims = [{f"{r['data set']}: {k}": r[k] for r in v["answers"] for k in r if k.endswith("?")} for v in verdicts]
     controls = [{f"{row['dataset']}: {row['control']}": row["passed"] for row in v["controls"]} for v in verdicts]
     same = runs["ranks_sha256"] == runs["ranks_sha256 anew"]
+    n_ranks, n_others = _ranks(published, anew, runs.index.unique("dataset"))
     return {
         "study": verdicts[0]["study"],
         "runs": len(runs),
         "runs with the same ranks": int(same.sum()),
+        "ranks": n_ranks,
+        "ranks that differ": n_others,
         "moved": _moved(runs.assign(same=same)),
         **{
             name: {"all": len(before), "with another verdict": _changed(before, after)}
@@ -59,6 +65,17 @@ def _runs(folder: Path) -> pd.DataFrame:
     return rows.pivot(index=[*RUN, "ranks_sha256"], columns="metric", values="value").reset_index("ranks_sha256")
 
 
+def _ranks(published: Path, anew: Path, datasets: Iterable[str]) -> tuple[int, int]:
+    """Return how many ranks all runs have together, and how many of them differ."""
+    n_ranks = n_others = 0
+    for dataset in datasets:
+        before, after = (pd.read_parquet(folder / "ranks" / f"{dataset}.parquet") for folder in (published, anew))
+        columns = [name for name in before if name.count("/") == RANKS.count("/")]
+        n_ranks += before[columns].size
+        n_others += int((before[columns].to_numpy() != after[columns].to_numpy()).sum())
+    return n_ranks, n_others
+
+
 def _moved(runs: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """Return data set -> variant -> how far its metrics moved and its seeds lie apart, where any ranks are others."""
     moved: dict[str, dict[str, dict[str, float]]] = {}
@@ -68,8 +85,8 @@ def _moved(runs: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
         told = {"runs": len(own), "with the same ranks": int(own["same"].sum())}
         for metric in PRIMARY:
             mean, apart = own[metric].mean(), own[f"{metric} anew"] - own[metric]
-            told[metric] = round(float(np.sqrt((apart**2).mean()) / mean), 4)
-            told[f"{metric}, seeds"] = round(float(own[metric].std() / mean), 4) if len(own) > 1 else None
+            told[metric] = round(float(np.sqrt((apart**2).mean()) / mean), 6)
+            told[f"{metric}, seeds"] = round(float(own[metric].std() / mean), 6) if len(own) > 1 else None
         moved.setdefault(dataset, {})[variant] = told
     return moved
 
