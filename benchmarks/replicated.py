@@ -3,11 +3,14 @@
     gru4recf study studies/default.yaml --out runs/anew
     python benchmarks/replicated.py runs/anew [PUBLISHED]        default: reports/default
 
+A folder of some of the published study's runs will do (its file with fewer data sets or seeds, under a name of its
+own); nothing is said of verdicts then.
+
 The same settings, seeds and versions give the same bytes on one kind of processor; another may add up in another order.
 Told are the runs that came out with the same ranks, how many ranks differ (of a network's, those among the first 50,
 which evidence keeps), how far a variant's metrics moved (the root mean square over seeds, in parts of the published
-mean), beside how far its seeds lie apart (their standard deviation, in the same parts), and every contrast, claim and
-control whose verdict is another.
+mean), beside how far all its seeds lie apart (their standard deviation, in the same parts), and every contrast, claim
+and control whose verdict is another.
 """
 
 import sys
@@ -17,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import save
+from machine import REPORTS, save
 
 from gru4recf.files import read_json
 from gru4recf.metrics import PRIMARY
@@ -28,33 +31,27 @@ CONTRAST = ("dataset", "claim", "metric", "better", "worse")
 
 
 def compared(published: Path, anew: Path) -> dict[str, Any]:
-    """Return what differs between two folders of one study.
+    """Return what differs between the runs of a study and all or some of them made anew.
 
     Args:
-        published: with results.parquet and verdict.json.
-        anew: likewise; other runs than the published ones are refused.
+        published: a study's folder, with its evidence and verdict.json.
+        anew: likewise; a verdict is read where it has all runs. Runs that are not published are refused.
     """
-    runs = _runs(published).join(_runs(anew), suffixes=("", " anew"), how="outer")
-    if runs.isna().any(axis=None):
-        missing = runs.index[runs.isna().any(axis=1)].unique()
-        raise SystemExit(f"{len(missing)} runs are in one folder only, such as {missing[0]}; both need the same.")
-    verdicts = [read_json(folder / "verdict.json") for folder in (published, anew)]
-    contrasts = [{" / ".join(row[name] for name in CONTRAST): row["verdict"] for row in v["claims"]} for v in verdicts]
-    claims = [{f"{r['data set']}: {k}": r[k] for r in v["answers"] for k in r if k.endswith("?")} for v in verdicts]
-    controls = [{f"{row['dataset']}: {row['control']}": row["passed"] for row in v["controls"]} for v in verdicts]
-    same = runs["ranks_sha256"] == runs["ranks_sha256 anew"]
-    n_ranks, n_others = _ranks(published, anew, runs.index.unique("dataset"))
+    before, after = _runs(published), _runs(anew)
+    if len(unknown := after.index.difference(before.index)):
+        raise SystemExit(f"{len(unknown)} runs are not published, such as {unknown[0]}; take the same study's.")
+    runs = before.join(after, suffixes=("", " anew"))
+    runs["made"] = runs["ranks_sha256 anew"].notna()
+    runs["same"] = runs["ranks_sha256"] == runs["ranks_sha256 anew"]
+    n_ranks, n_others = _ranks(published, anew, after.index.unique("dataset"))
     return {
-        "study": verdicts[0]["study"],
-        "runs": len(runs),
-        "runs with the same ranks": int(same.sum()),
+        "runs": len(after),
+        "runs published": len(before),
+        "runs with the same ranks": int(runs["same"].sum()),
         "ranks": n_ranks,
         "ranks that differ": n_others,
-        "moved": _moved(runs.assign(same=same)),
-        **{
-            name: {"all": len(before), "with another verdict": _changed(before, after)}
-            for name, (before, after) in {"contrasts": contrasts, "claims": claims, "controls": controls}.items()
-        },
+        "moved": _moved(runs),
+        **(_verdicts(published, anew) if len(after) == len(before) else {}),
     }
 
 
@@ -66,12 +63,12 @@ def _runs(folder: Path) -> pd.DataFrame:
 
 
 def _ranks(published: Path, anew: Path, datasets: Iterable[str]) -> tuple[int, int]:
-    """Return how many ranks all runs have together, and how many of them differ."""
+    """Return how many ranks the runs made anew have together, and how many of them differ."""
     n_ranks = n_others = 0
     for dataset in datasets:
         before, after = (pd.read_parquet(folder / "ranks" / f"{dataset}.parquet") for folder in (published, anew))
-        columns = [name for name in before if name.count("/") == RANKS.count("/")]
-        n_ranks += before[columns].size
+        columns = [name for name in after if name.count("/") == RANKS.count("/")]
+        n_ranks += after[columns].size
         n_others += int((before[columns].to_numpy() != after[columns].to_numpy()).sum())
     return n_ranks, n_others
 
@@ -80,26 +77,43 @@ def _moved(runs: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
     """Return data set -> variant -> how far its metrics moved and its seeds lie apart, where any ranks are others."""
     moved: dict[str, dict[str, dict[str, float]]] = {}
     for (dataset, variant), own in runs.groupby(["dataset", "variant"], sort=False):
-        if own["same"].all():
+        made = own[own["made"]]
+        if made["same"].all():
             continue
-        told = {"runs": len(own), "with the same ranks": int(own["same"].sum())}
+        told = {"runs": len(made), "with the same ranks": int(made["same"].sum())}
         for metric in PRIMARY:
-            mean, apart = own[metric].mean(), own[f"{metric} anew"] - own[metric]
+            mean, apart = own[metric].mean(), made[f"{metric} anew"] - made[metric]
             told[metric] = round(float(np.sqrt((apart**2).mean()) / mean), 6)
             told[f"{metric}, seeds"] = round(float(own[metric].std() / mean), 6) if len(own) > 1 else None
         moved.setdefault(dataset, {})[variant] = told
     return moved
 
 
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Any]]:
-    return {name: [before[name], after.get(name)] for name in before if before[name] != after.get(name)}
+def _verdicts(published: Path, anew: Path) -> dict[str, Any]:
+    """Return how many contrasts, claims and controls there are, and those whose verdict is another."""
+    found: dict[str, list[dict[str, Any]]] = {"contrasts": [], "claims": [], "controls": []}
+    for verdict in (read_json(folder / "verdict.json") for folder in (published, anew)):
+        rows = verdict["answers"]
+        found["contrasts"].append({" / ".join(row[k] for k in CONTRAST): row["verdict"] for row in verdict["claims"]})
+        found["claims"].append({f"{row['data set']}: {k}": row[k] for row in rows for k in row if k.endswith("?")})
+        found["controls"].append({f"{row['dataset']}: {row['control']}": row["passed"] for row in verdict["controls"]})
+    return {
+        what: {
+            "all": len(before),
+            "with another verdict": {k: [before[k], after.get(k)] for k in before if before[k] != after.get(k)},
+        }
+        for what, (before, after) in found.items()
+    }
 
 
 def main() -> None:
     if len(sys.argv) not in (2, 3):
         raise SystemExit(__doc__)
-    default = Path(__file__).parents[1] / "reports" / "default"
-    save("replicated", compared(Path(sys.argv[2]) if sys.argv[2:] else default, Path(sys.argv[1])))
+    published = Path(sys.argv[2]) if sys.argv[2:] else Path(__file__).parents[1] / "reports" / "default"
+    path = REPORTS / "replicated.json"
+    known = read_json(path)["studies"] if path.exists() else {}
+    name = read_json(published / "verdict.json")["study"]
+    save("replicated", {"studies": {**known, name: compared(published, Path(sys.argv[1]))}})
 
 
 if __name__ == "__main__":

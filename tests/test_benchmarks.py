@@ -263,20 +263,31 @@ def test_a_study_made_anew_is_held_against_the_published_one(load, tmp_path):
     assert moved["with the same ranks"] == len(mrr) - 1
     assert found["contrasts"]["with another verdict"] == {name: [before, "turned"]}
 
-    results[results["seed"] != 1].to_parquet(tmp_path / "results.parquet")
-    with pytest.raises(SystemExit, match="in one folder only"):
+    some = results[(results["dataset"] == "eshop") & (results["seed"] == 1)]
+    some.to_parquet(tmp_path / "results.parquet")
+    ranks[[name for name in ranks if name.endswith("/1")]].to_parquet(tmp_path / "ranks" / "eshop.parquet")
+    part = replicated.compared(published, tmp_path)
+    assert part["runs"] == part["runs with the same ranks"] + 1 == some["variant"].nunique()
+    assert (part["ranks"], part["ranks that differ"]) == (len(ranks) * part["runs"], 2)
+    assert part["moved"]["eshop"]["id_only"]["MRR@20, seeds"] == pytest.approx(moved["MRR@20, seeds"])
+    assert "contrasts" not in part
+    some.assign(seed=7).to_parquet(tmp_path / "results.parquet")
+    with pytest.raises(SystemExit, match="not published"):
         replicated.compared(published, tmp_path)
 
 
-def test_the_default_study_made_anew_on_another_processor_is_as_near_as_the_readme_says():
-    found = json.loads((BENCHMARKS / "replicated.json").read_text())
-    assert found["cpu"] != json.loads((BENCHMARKS / "study.json").read_text())["cpu"]
-    assert not any(found[part]["with another verdict"] for part in ("contrasts", "claims", "controls"))
+@pytest.mark.parametrize(("study", "most"), [("default", 1 / 100), ("full", 1 / 5)])
+def test_runs_made_anew_on_another_processor_are_as_near_as_the_readme_says(study, most):
+    record = json.loads((BENCHMARKS / "replicated.json").read_text())
+    assert record["cpu"] != json.loads((BENCHMARKS / "study.json").read_text())["cpu"]
+    found = record["studies"][study]
+    parts = ("contrasts", "claims", "controls")
+    assert not any(found[part]["with another verdict"] for part in parts if study == "default")
     moved = [told for variants in found["moved"].values() for told in variants.values()]
     assert moved
     for told in moved:
         for metric in PRIMARY:
-            assert told[metric] < told[f"{metric}, seeds"] / 100
+            assert told[metric] <= told[f"{metric}, seeds"] * most
 
 
 def test_another_machines_measurements_go_to_the_folder_that_is_named(load, monkeypatch, tmp_path, capsys):
