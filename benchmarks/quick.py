@@ -3,16 +3,19 @@
     python benchmarks/quick.py
 
 Ratios of two programs that take turns in one process say more on a shared machine than rates; the share of the sgemm
-rate stands for the rest. Nothing is written.
+rate stands for the rest. The committed ones are of this kind of processor where it was measured; on another kind a
+ratio may differ, and a share of sgemm will. Nothing is written.
 """
 
-import json
+from pathlib import Path
 
 import recurrent
 import sampled
 import softmax
 import torch
-from machine import REPORTS
+from machine import REPORTS, cpu
+
+from gru4recf.files import read_json
 
 
 def ours() -> dict[str, float]:
@@ -28,9 +31,15 @@ def ours() -> dict[str, float]:
     }
 
 
-def committed() -> list[float]:
-    """Return the same from reports/benchmarks."""
-    read = {name: json.loads((REPORTS / f"{name}.json").read_text()) for name in ("recurrent", "softmax", "sampled")}
+def measured_here(reports: Path, processor: str) -> Path:
+    """Return the folder of committed measurements made on `processor`, or `reports` where there are none."""
+    folders = [path.parent for path in sorted(reports.rglob("recurrent.json"))]
+    return next((folder for folder in folders if read_json(folder / "recurrent.json")["cpu"] == processor), reports)
+
+
+def committed(folder: Path) -> list[float]:
+    """Return the same from a folder of committed measurements."""
+    read = {name: read_json(folder / f"{name}.json") for name in ("recurrent", "softmax", "sampled")}
     rates = read["softmax"]["events_per_cpu_second"]
     return [
         read["recurrent"]["events_per_cpu_second"]["eshop"]["ratio"],
@@ -43,9 +52,11 @@ def committed() -> list[float]:
 
 def main() -> None:
     torch.set_num_threads(1)
+    folder = measured_here(REPORTS, cpu())
     print(f"{'':48s} {'now':>6s} {'committed':>10s}")
-    for (name, now), before in zip(ours().items(), committed(), strict=True):
+    for (name, now), before in zip(ours().items(), committed(folder), strict=True):
         print(f"{name:48s} {now:6.2f} {before:10.2f}")
+    print(f"now: {cpu()}; committed: {read_json(folder / 'recurrent.json')['cpu']}")
 
 
 if __name__ == "__main__":

@@ -297,3 +297,16 @@ def test_another_machines_measurements_go_to_the_folder_that_is_named(load, monk
     assert json.loads((tmp_path / "something.json").read_text()) == json.loads(capsys.readouterr().out)
     monkeypatch.setenv("GRU4RECF_BENCHMARKS", "")
     assert load("machine").REPORTS == BENCHMARKS
+
+
+def test_speed_is_held_against_what_was_measured_on_the_same_kind_of_processor(load, tmp_path):
+    quick = load("quick")
+    for folder, processor in (("", "one"), ("other", "another")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "recurrent.json").write_text(json.dumps({"cpu": processor}))
+    assert quick.measured_here(tmp_path, "one") == tmp_path
+    assert quick.measured_here(tmp_path, "another") == tmp_path / "other"
+    assert quick.measured_here(tmp_path, "a third") == tmp_path
+    committed = {folder: quick.committed(folder) for folder in (BENCHMARKS, BENCHMARKS / "intel-xeon")}
+    assert len({len(ratios) for ratios in committed.values()}) == 1
+    assert committed[BENCHMARKS] != committed[BENCHMARKS / "intel-xeon"]
