@@ -14,20 +14,22 @@ and control whose verdict is another.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import REPORTS, save
+from machine import REPORTS, cpu, save
 
+from gru4recf.errors import StudyError
+from gru4recf.evidence import TIES, load_evidence
 from gru4recf.files import read_json
 from gru4recf.metrics import PRIMARY
 
 RUN = ["dataset", "variant", "strategy", "seed"]
-RANKS = "VARIANT/STRATEGY/SEED"
 CONTRAST = ("dataset", "claim", "metric", "better", "worse")
+Ranks = Mapping[str, pd.DataFrame]
 
 
 def compared(published: Path, anew: Path) -> dict[str, Any]:
@@ -37,14 +39,16 @@ def compared(published: Path, anew: Path) -> dict[str, Any]:
         published: a study's folder, with its evidence and verdict.json.
         anew: likewise; a verdict is read where it has all runs. Runs that are not published are refused.
     """
-    before, after = _runs(published), _runs(anew)
+    evidence = [load_evidence(folder) for folder in (published, anew)]
+    before, after = (_runs(one.results) for one in evidence)
     if len(unknown := after.index.difference(before.index)):
         raise SystemExit(f"{len(unknown)} runs are not published, such as {unknown[0]}; take the same study's.")
     runs = before.join(after, suffixes=("", " anew"))
     runs["made"] = runs["ranks_sha256 anew"].notna()
     runs["same"] = runs["ranks_sha256"] == runs["ranks_sha256 anew"]
-    n_ranks, n_others = _ranks(published, anew, after.index.unique("dataset"))
+    n_ranks, n_others = _ranks(*(one.ranks for one in evidence), after.index.unique("dataset"))
     return {
+        "cpu": cpu(),
         "runs": len(after),
         "runs published": len(before),
         "runs with the same ranks": int(runs["same"].sum()),
@@ -55,19 +59,18 @@ def compared(published: Path, anew: Path) -> dict[str, Any]:
     }
 
 
-def _runs(folder: Path) -> pd.DataFrame:
+def _runs(results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per run: the digest of its ranks and its primary metrics."""
-    rows = pd.read_parquet(folder / "results.parquet")
-    rows = rows[rows["metric"].isin(PRIMARY)]
+    rows = results[results["metric"].isin(PRIMARY)]
     return rows.pivot(index=[*RUN, "ranks_sha256"], columns="metric", values="value").reset_index("ranks_sha256")
 
 
-def _ranks(published: Path, anew: Path, datasets: Iterable[str]) -> tuple[int, int]:
+def _ranks(published: Ranks, anew: Ranks, datasets: Iterable[str]) -> tuple[int, int]:
     """Return how many ranks the runs made anew have together, and how many of them differ."""
     n_ranks = n_others = 0
     for dataset in datasets:
-        before, after = (pd.read_parquet(folder / "ranks" / f"{dataset}.parquet") for folder in (published, anew))
-        columns = [name for name in after if name.count("/") == RANKS.count("/")]
+        before, after = published[dataset], anew[dataset]
+        columns = [name for name in after if "/" in name and not name.endswith(TIES)]
         n_ranks += after[columns].size
         n_others += int((before[columns].to_numpy() != after[columns].to_numpy()).sum())
     return n_ranks, n_others
@@ -112,8 +115,11 @@ def main() -> None:
     published = Path(sys.argv[2]) if sys.argv[2:] else Path(__file__).parents[1] / "reports" / "default"
     path = REPORTS / "replicated.json"
     known = read_json(path)["studies"] if path.exists() else {}
-    name = read_json(published / "verdict.json")["study"]
-    save("replicated", {"studies": {**known, name: compared(published, Path(sys.argv[1]))}})
+    try:
+        found = compared(published, Path(sys.argv[1]))
+    except StudyError as error:
+        raise SystemExit(str(error)) from None
+    save("replicated", {"studies": {**known, read_json(published / "verdict.json")["study"]: found}})
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def aims(found: dict[str, dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             rows.append((what, f"{aim}% or more", "not measured", "no"))
         for row in usual:
             if row["dataset"] == data:
-                at_least(f"{what}, beside RecBole, 2,048 targets a step", aim, _percent(row), "%")
+                at_least(f"{what}, beside RecBole, {USUAL[1]:,} targets a step", aim, _percent(row), "%")
     if sampled := found.get("sampled"):
         step, ranked = sampled["step_cpu_seconds"]["ratio"], sampled["ranking"]["peak_gigabytes"]
         for what, aim, value, unit in (

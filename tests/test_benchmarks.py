@@ -243,8 +243,8 @@ def test_a_study_made_anew_is_held_against_the_published_one(load, tmp_path):
     results = pd.read_parquet(published / "results.parquet")
     one = (results["dataset"] == "eshop") & (results["variant"] == "id_only") & (results["seed"] == 1)
     results.loc[one, ["value", "ranks_sha256"]] = [[value + 0.01, "other"] for value in results.loc[one, "value"]]
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
     results.to_parquet(tmp_path / "results.parquet")
-    shutil.copytree(published / "ranks", tmp_path / "ranks")
     ranks = pd.read_parquet(published / "ranks" / "eshop.parquet")
     ranks.loc[[3, 5], "id_only/simultaneous/1"] += 1
     ranks.to_parquet(tmp_path / "ranks" / "eshop.parquet")
@@ -279,8 +279,8 @@ def test_a_study_made_anew_is_held_against_the_published_one(load, tmp_path):
 @pytest.mark.parametrize(("study", "most"), [("default", 1 / 100), ("full", 1 / 5)])
 def test_runs_made_anew_on_another_processor_are_as_near_as_the_readme_says(study, most):
     record = json.loads((BENCHMARKS / "replicated.json").read_text())
-    assert record["cpu"] != json.loads((BENCHMARKS / "study.json").read_text())["cpu"]
     found = record["studies"][study]
+    assert found["cpu"] != json.loads((BENCHMARKS / "study.json").read_text())["cpu"]
     parts = ("contrasts", "claims", "controls")
     assert not any(found[part]["with another verdict"] for part in parts if study == "default")
     moved = [told for variants in found["moved"].values() for told in variants.values()]
